@@ -1,0 +1,1 @@
+"""Who judges: router, drafter, checker and escalation. They know nothing of LangGraph or HTTP."""

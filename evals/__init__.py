@@ -1,0 +1,1 @@
+"""How we know: suites, targets, metrics and reports."""

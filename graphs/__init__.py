@@ -1,0 +1,1 @@
+"""How work flows: state, the support graph, the service and its assembly."""

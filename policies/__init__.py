@@ -1,0 +1,1 @@
+"""What is allowed: vocabulary, policy file, rules and verdicts. No I/O."""

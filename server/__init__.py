@@ -1,0 +1,1 @@
+"""How clients reach Handrail: HTTP routes, SSE and problem responses."""

@@ -1,0 +1,1 @@
+"""Everything outside pure logic: encoder, knowledge, storage, guards on models, clock."""

@@ -1,0 +1,250 @@
+"""Our tables, as SQLAlchemy Core knows them. ``workspace_id`` leads every key.
+
+Times are ISO 8601 texts in UTC, so both backends sort and compare them alike. Message texts, event data and
+ledger bodies hold placeholders where a customer wrote personal data; the values are in ``vault`` alone.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+
+def _keyed(name: str, *columns: Column[object] | UniqueConstraint | Index, key: tuple[str, ...]) -> Table:
+    workspace: Column[object] = Column("workspace_id", String, nullable=False)
+    return Table(name, metadata, workspace, *columns, PrimaryKeyConstraint("workspace_id", *key))
+
+
+conversation = _keyed(
+    "conversation",
+    Column("id", String, nullable=False),
+    Column("assistant", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("last_event", Integer, nullable=False),
+    Column("last_message", Integer, nullable=False),
+    Column("customer", JSON, nullable=False),
+    Column("consent", JSON, nullable=False),
+    Column("queue", String),
+    Column("created_at", String, nullable=False),
+    key=("id",),
+)
+
+message = _keyed(
+    "message",
+    Column("conversation_id", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("id", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("citations", JSON, nullable=False),
+    Column("run_id", String),
+    Column("state", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    UniqueConstraint("workspace_id", "id"),
+    key=("conversation_id", "position"),
+)
+
+run = _keyed(
+    "run",
+    Column("id", String, nullable=False),
+    Column("conversation_id", String, nullable=False),
+    Column("graph", String, nullable=False),
+    Column("assistant_version", String, nullable=False),
+    Column("conversation_version", Integer, nullable=False),
+    Column("status", String, nullable=False),
+    Column("outcome", String),
+    Column("epoch", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("released", Boolean, nullable=False),
+    Column("last_event", Integer, nullable=False),
+    Column("input", JSON, nullable=False),
+    Column("resume", JSON),
+    Column("trace_id", String, nullable=False),
+    Column("principal", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("finished_at", String),
+    Index("run_by_conversation", "workspace_id", "conversation_id", "status"),
+    Index("run_unfinished", "status", sqlite_where=text("status in ('queued', 'running')")),
+    key=("id",),
+)
+
+event = _keyed(
+    "event",
+    Column("conversation_id", String, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("run_id", String),
+    Column("run_seq", Integer),
+    Column("type", String, nullable=False),
+    Column("audience", String, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("at", String, nullable=False),
+    Index("event_by_run", "workspace_id", "run_id", "run_seq"),
+    key=("conversation_id", "seq"),
+)
+
+review = _keyed(
+    "review",
+    Column("id", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("conversation_id", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("queue", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("draft", JSON, nullable=False),
+    Column("response_schema", JSON, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("due_at", String, nullable=False),
+    Column("answer", JSON),
+    Column("decided_by", String),
+    Column("decided_at", String),
+    Column("created_at", String, nullable=False),
+    Index("review_by_status", "workspace_id", "status", "due_at"),
+    key=("id",),
+)
+
+suggestion = _keyed(
+    "suggestion",
+    Column("id", String, nullable=False),
+    Column("conversation_id", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("sentences", JSON, nullable=False),
+    Column("outcome", String),
+    Column("created_at", String, nullable=False),
+    Column("decided_at", String),
+    Index("suggestion_by_conversation", "workspace_id", "conversation_id"),
+    key=("id",),
+)
+
+handoff = _keyed(
+    "handoff",
+    Column("id", String, nullable=False),
+    Column("conversation_id", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("queue", String, nullable=False),
+    Column("priority", String, nullable=False),
+    Column("brief", JSON, nullable=False),
+    Column("due_at", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    UniqueConstraint("workspace_id", "run_id"),
+    key=("id",),
+)
+
+decision = _keyed(
+    "decision",
+    Column("stream", String, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("run_id", String),
+    Column("node", String, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("at", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("previous", String, nullable=False),
+    Column("hash", String, nullable=False),
+    UniqueConstraint("workspace_id", "run_id", "node", "step", "kind"),
+    key=("stream", "seq"),
+)
+
+chain_head = _keyed(
+    "chain_head",
+    Column("stream", String, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("hash", String, nullable=False),
+    key=("stream",),
+)
+
+vault = _keyed(
+    "vault",
+    Column("conversation_id", String, nullable=False),
+    Column("placeholder", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("created_at", String, nullable=False),
+    UniqueConstraint("workspace_id", "conversation_id", "digest"),
+    key=("conversation_id", "placeholder"),
+)
+
+# The salt of a conversation's content digests: stored beside the vault and erased with it.
+content_salt = _keyed(
+    "content_salt",
+    Column("conversation_id", String, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    key=("conversation_id",),
+)
+
+idempotency = _keyed(
+    "idempotency",
+    Column("principal", String, nullable=False),
+    Column("route", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("result", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+    Index("idempotency_by_age", "created_at"),
+    key=("principal", "route", "key"),
+)
+
+index_version = _keyed(
+    "index_version",
+    Column("assistant", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("encoder", String, nullable=False),
+    Column("documents", Integer, nullable=False),
+    Column("chunks", Integer, nullable=False),
+    Column("created_at", String, nullable=False),
+    key=("assistant", "id"),
+)
+
+document_version = _keyed(
+    "document_version",
+    Column("id", String, nullable=False),
+    Column("assistant", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("content_hash", String, nullable=False),
+    Column("title", String, nullable=False),
+    Column("audience", String, nullable=False),
+    Column("media_type", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", String, nullable=False),
+    key=("id",),
+)
+
+index_document = _keyed(
+    "index_document",
+    Column("assistant", String, nullable=False),
+    Column("index_version", String, nullable=False),
+    Column("document_version", String, nullable=False),
+    key=("assistant", "index_version", "document_version"),
+)
+
+chunk = _keyed(
+    "chunk",
+    Column("document_version", String, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("heading", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("sentences", JSON, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Column("sentence_vectors", LargeBinary, nullable=False),
+    key=("document_version", "ordinal"),
+)
