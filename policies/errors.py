@@ -7,6 +7,7 @@ HandrailError                 code, message, remedy
 │   ├── Conflict              the state does not allow it (already decided, owner changed)
 │   └── IdempotencyMismatch   the key was used with another body
 ├── Fenced                    a newer attempt owns the run: stop writing
+├── Overtaken                 a person or a newer message came first: nothing was sent
 ├── Unavailable               a dependency is down: try again later
 └── GuardFailed               a guard crashed or timed out: counts as a failed check
 """
@@ -66,6 +67,12 @@ class Fenced(HandrailError):
     """A newer attempt owns this run; the one that sees this stops without writing."""
 
     code = "run.fenced"
+
+
+class Overtaken(HandrailError):
+    """The conversation moved on while an answer was made, so the answer was not sent."""
+
+    code = "conversation.overtaken"
 
 
 class Unavailable(HandrailError):

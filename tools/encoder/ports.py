@@ -1,4 +1,4 @@
-"""The port for sentence embeddings."""
+"""The ports for sentence embeddings."""
 
 from __future__ import annotations
 
@@ -26,4 +26,22 @@ class Encoder(Protocol):
 
     async def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode texts; the result has shape (len(texts), dimensions), rows of length 1."""
+        ...
+
+
+class Model(Protocol):
+    """What a ``BatchingEncoder`` runs in its worker thread, one call at a time."""
+
+    @property
+    def id(self) -> str:
+        """As ``Encoder.id``."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Length of each vector."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Encode one or more texts, blocking; the result is as that of ``Encoder.encode``."""
         ...

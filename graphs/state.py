@@ -1,0 +1,38 @@
+"""What travels through the support graph: plain JSON, so that no class name ever enters a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from policies.types import JSON
+
+
+class State(TypedDict, total=False):
+    """The state of one run."""
+
+    question: str
+    """The customer's messages that this run answers, joined, with placeholders."""
+    history: list[JSON]
+    """Earlier turns, oldest first."""
+    previous_intent: str | None
+    customer: JSON
+    language: str
+    route: JSON
+    autonomy: str
+    """The route's autonomy, tightened by rules."""
+    passages: list[JSON]
+    sentences: list[JSON]
+    """Sentences that passed the gate, in order."""
+    rejected: list[str]
+    """Texts that the gate refused; a revision must do without them."""
+    confidence: float
+    """The drafter's probability that the passages answer the question."""
+    revisions: int
+    reasons: list[JSON]
+    queue: str
+    priority: str
+    say: str
+    answer: JSON
+    """What the person decided in the review."""
+    next: str
+    """The node that comes next."""

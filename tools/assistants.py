@@ -1,0 +1,164 @@
+"""Reading an assistant folder; every mistake is told with file, line, field and remedy."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from policies.errors import ConfigError
+from policies.folder import AssistantFile, IntentsFile, PolicyFile
+from policies.rules import Rule, compile_rule
+from policies.types import Intent
+
+M = TypeVar("M", bound=BaseModel)
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assistant:
+    """A loaded assistant folder: immutable, named by the hash of its files."""
+
+    folder: Path
+    version: str
+    file: AssistantFile
+    policy: PolicyFile
+    intents: tuple[Intent, ...]
+    out_of_scope: tuple[str, ...]
+    rules: tuple[Rule, ...]
+
+    @property
+    def name(self) -> str:
+        """The assistant's name, which its conversations and its knowledge carry."""
+        return self.file.name
+
+    @property
+    def knowledge(self) -> Path:
+        """The folder of its documents."""
+        return self.folder / "knowledge"
+
+    def intent(self, name: str | None) -> Intent | None:
+        """Return an intent by name, or None."""
+        return next((intent for intent in self.intents if intent.name == name), None)
+
+    @property
+    def streams(self) -> bool:
+        """Whether sentences may leave one by one: no rule needs the whole answer to hold it back."""
+        return not any(rule.on == "answer" for rule in self.rules)
+
+
+def load_assistant(folder: Path) -> Assistant:
+    """Read and check an assistant folder.
+
+    Raises ``ConfigError`` whose message names the file, the line, the field and what to do.
+    """
+    if not folder.is_dir():
+        raise ConfigError(
+            f"There is no assistant folder {folder}.", remedy="Make one with `handrail init FOLDER`."
+        )
+    file = _read(folder / "assistant.yaml", AssistantFile)
+    intents = _read(folder / "intents.yaml", IntentsFile)
+    policy = _read(folder / "policy.yaml", PolicyFile)
+    if not (folder / "knowledge").is_dir():
+        raise ConfigError(f"{folder / 'knowledge'}: the folder is missing.", remedy="Put the help articles there.")
+    return Assistant(
+        folder=folder,
+        version=_version(folder),
+        file=file,
+        policy=policy,
+        intents=tuple(entry.to_intent() for entry in intents.intents),
+        out_of_scope=tuple(intents.out_of_scope),
+        rules=tuple(compile_rule(entry) for entry in policy.rules),
+    )
+
+
+def _version(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("assistant.yaml", "intents.yaml", "policy.yaml"):
+        digest.update((folder / name).read_bytes())
+        digest.update(b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _read(path: Path, model: type[M]) -> M:
+    return parse_yaml(path, _text(path), model)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: the file is missing.", remedy="Write it; `handrail init` makes one.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't be read: {error}.", remedy="Save it as UTF-8 text.") from error
+
+
+def parse_yaml(path: Path, text: str, model: type[M]) -> M:
+    """Parse YAML into a model; ``ConfigError`` names file, line, field and remedy."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"{path}:{line}: this is not YAML: {problem}.", remedy="Mend the line.") from error
+    _no_twins(path, node)
+    try:
+        return model.model_validate(data if data is not None else {})
+    except ValidationError as error:
+        raise _explained(path, node, error) from error
+
+
+def _no_twins(path: Path, node: yaml.Node | None) -> None:
+    """Refuse a key that stands twice in one mapping; YAML would silently keep the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise ConfigError(f"{path}:{line}: {key.value}: the key stands twice.", remedy="Keep one.")
+            seen.add(key.value)
+            _no_twins(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _no_twins(path, item)
+
+
+def _explained(path: Path, node: yaml.Node | None, error: ValidationError) -> ConfigError:
+    lines = []
+    for problem in error.errors():
+        location: Location = problem["loc"]
+        field = ".".join(str(part) for part in location) or "the file"
+        lines.append(f"{path}:{_line(node, location)}: {field}: {_told(problem)}")
+    return ConfigError("\n".join(lines), remedy="Mend the field named and start again.")
+
+
+def _told(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown key; remove it or mend its spelling."
+    if problem["type"] == "missing":
+        return "this field is required; add it."
+    message = problem["msg"].removeprefix("Value error, ")
+    given = repr(problem["input"])
+    return f"{message}." if len(given) > 60 else f"{message} (it says {given})."
+
+
+def _line(node: yaml.Node | None, location: Location) -> int:
+    """Return the line, from 1, of the deepest part of ``location`` that the file has."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next((pair for pair in node.value if pair[0].value == str(part)), None)
+            if pair is None:
+                return line
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line

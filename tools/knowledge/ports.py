@@ -1,0 +1,39 @@
+"""What the rest of the house knows of retrieval: a question in, passages out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from policies.types import Audience, Passage
+from tools.encoder.ports import Vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """The passages found for one question, best first, all from one index version."""
+
+    passages: tuple[Passage, ...]
+    query_vector: Vectors
+    """The question's vector, of shape (dimensions,)."""
+    index_version: str
+    """Empty while nothing was ever ingested."""
+    vectors: Mapping[str, Vectors] = field(repr=False)
+    """Sentence vectors by passage id."""
+
+    def sentence_vectors(self, passage_id: str) -> Vectors:
+        """Return the vectors of a passage's sentences, one unit row for each of ``Passage.sentences``."""
+        return self.vectors[passage_id]
+
+
+class Retriever(Protocol):
+    """Finds the passages that bear on a question."""
+
+    async def search(self, query: str, *, audience: Audience, limit: int = 8) -> SearchResult:
+        """Return at most ``limit`` passages that this audience may read.
+
+        Customers are only ever given documents for customers; staff are given all. Raises ``Unavailable``
+        when the vector store does not answer.
+        """
+        ...

@@ -1,0 +1,64 @@
+"""How a piece of source reads when it is quoted: without markup, a table row with its column names."""
+
+from __future__ import annotations
+
+import re
+
+_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"<!--.*?-->", re.S), " "),
+    (re.compile(r"^[ \t]*(?:```|~~~|:::).*$", re.M), " "),
+    (re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[-*+•][ \t]+|\d{1,3}[.)][ \t]+)+", re.M), ""),
+    (re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)"), r"\1"),
+    (re.compile(r"\[([^\]\n]+)\](?:\([^)\n]*\)|\[[^\]\n]*\])"), r"\1"),
+    (re.compile(r"<((?:https?|mailto):[^>\s]+)>"), r"\1"),
+    (re.compile(r"</?[a-zA-Z][^<>\n]*>"), " "),
+    (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1", re.S), r"\2"),
+    (re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]+?)(?<=\S)\*(?![\w*])"), r"\1"),
+    (re.compile(r"(?<![\w_])_(?=[^\s_])([^_\n]+?)(?<=\S)_(?![\w_])"), r"\1"),
+    (re.compile(r"`([^`\n]+)`"), r"\1"),
+    (re.compile(r"\\([\\`*_{}\[\]()#+\-.!|$])"), r"\1"),
+)
+_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$")
+_DELIMITER = re.compile(r"^[ \t]*\|?[ \t]*:?-{1,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?[ \t]*$")
+_CELL = re.compile(r"(?<!\\)\|")
+_SPACE = re.compile(r"\s+")
+
+
+def clean(text: str) -> str:
+    """Return the text without Markdown and HTML markup, on one line; table rows read ``a, b, c``."""
+    lines = [", ".join(filter(None, cells(line))) if _ROW.match(line) else line for line in text.split("\n")]
+    text = "\n".join(line for line in lines if not _DELIMITER.match(line) or not line.strip())
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return _SPACE.sub(" ", text).strip()
+
+
+def quote(text: str, start: int, end: int) -> str:
+    """Return one sentence of a passage's text as people should read it.
+
+    A row of a table gets the names of its columns, as long as the header is in the same passage:
+    ``Tier: Gold; Fee: $75``.
+    """
+    piece = text[start:end]
+    if not _ROW.match(piece):
+        return clean(piece)
+    values = [clean(cell) for cell in cells(piece)]
+    names = _columns(text[:start])
+    if len(names) != len(values):
+        return ", ".join(filter(None, values))
+    return "; ".join(f"{name}: {value}" if name else value for name, value in zip(names, values, strict=True) if value)
+
+
+def cells(row: str) -> list[str]:
+    """Return the cells of a table row."""
+    return [cell.strip() for cell in _CELL.split(row.strip().strip("|"))]
+
+
+def _columns(before: str) -> list[str]:
+    lines = before.rstrip().split("\n")
+    for index in range(len(lines) - 1, 0, -1):
+        if not lines[index].strip().startswith("|"):
+            return []
+        if _DELIMITER.match(lines[index]):
+            return [clean(cell) for cell in cells(lines[index - 1])]
+    return []

@@ -1,0 +1,201 @@
+"""Conversations, their messages and their one owner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import func, insert, select, update
+
+from policies.errors import NotFound, Overtaken
+from policies.types import JSON, Owner, Turn
+from tools.storage import tables
+from tools.storage.store import Tx
+
+Author = Literal["customer", "bot", "human"]
+_c = tables.conversation.c
+_m = tables.message.c
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """Messages between a customer and us."""
+
+    id: str
+    assistant: str
+    owner: Owner
+    version: int
+    """Rises with every message and every change of owner."""
+    last_event: int
+    customer: JSON
+    queue: str | None
+    created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One message; its text holds placeholders."""
+
+    id: str
+    conversation_id: str
+    position: int
+    author: Author
+    text: str
+    citations: list[JSON]
+    run_id: str | None
+    state: str
+    created_at: str
+
+
+def create(tx: Tx, *, assistant: str, customer: JSON) -> Conversation:
+    """Begin a conversation, owned by the bot."""
+    row = {
+        "workspace_id": tx.workspace_id,
+        "id": tx.ids.new("con"),
+        "assistant": assistant,
+        "owner": str(Owner.BOT),
+        "version": 1,
+        "last_event": 0,
+        "last_message": 0,
+        "customer": customer,
+        "consent": {"third_party_llm": False, "train_eval": False},
+        "queue": None,
+        "created_at": tx.now(),
+    }
+    tx.run(insert(tables.conversation), [row])
+    return _conversation(row)
+
+
+def get(tx: Tx, conversation_id: str) -> Conversation:
+    """Return a conversation; raises ``NotFound``."""
+    row = tx.one(select(tables.conversation).where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id))
+    if row is None:
+        raise NotFound(f"There is no conversation {conversation_id!r}.", remedy="Create one first.")
+    return _conversation(row)
+
+
+def recent(tx: Tx, limit: int) -> list[Conversation]:
+    """Return the newest conversations, newest first."""
+    rows = tx.all(
+        select(tables.conversation)
+        .where(_c.workspace_id == tx.workspace_id)
+        .order_by(_c.created_at.desc())
+        .limit(limit)
+    )
+    return [_conversation(row) for row in rows]
+
+
+def _conversation(row: Any) -> Conversation:
+    return Conversation(
+        id=row["id"],
+        assistant=row["assistant"],
+        owner=Owner(row["owner"]),
+        version=row["version"],
+        last_event=row["last_event"],
+        customer=row["customer"],
+        queue=row["queue"],
+        created_at=row["created_at"],
+    )
+
+
+def require_bot(tx: Tx, conversation_id: str, version: int) -> None:
+    """Make sure, inside a sending transaction, that nothing has come between.
+
+    Raises ``Overtaken`` when the owner is no longer the bot or the version is not the one the run began with.
+    """
+    row = tx.one(select(_c.owner, _c.version).where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id))
+    if row is None or row["owner"] != Owner.BOT or row["version"] != version:
+        owner = row["owner"] if row else None
+        raise Overtaken(f"The conversation has moved on (owner {owner}).", owner=owner)
+
+
+def add_message(
+    tx: Tx,
+    conversation_id: str,
+    *,
+    author: Author,
+    text: str,
+    run_id: str | None,
+    citations: list[JSON] | None = None,
+    message_id: str | None = None,
+    state: str = "complete",
+) -> Message:
+    """Append a message and raise the conversation's version."""
+    position = tx.connection.execute(
+        update(tables.conversation)
+        .where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id)
+        .values(last_message=_c.last_message + 1, version=_c.version + 1)
+        .returning(_c.last_message)
+    ).scalar_one()
+    row = {
+        "conversation_id": conversation_id,
+        "position": position,
+        "id": message_id or tx.ids.new("msg"),
+        "author": author,
+        "text": text,
+        "citations": citations or [],
+        "run_id": run_id,
+        "state": state,
+        "created_at": tx.now(),
+    }
+    tx.run(insert(tables.message), [{"workspace_id": tx.workspace_id, **row}])
+    return Message(**row)
+
+
+def set_owner(tx: Tx, conversation_id: str, owner: Owner, *, queue: str | None = None) -> None:
+    """Give a conversation to another owner and raise its version."""
+    tx.run(
+        update(tables.conversation)
+        .where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id)
+        .values(owner=str(owner), version=_c.version + 1, queue=queue)
+    )
+
+
+def messages(tx: Tx, conversation_id: str) -> list[Message]:
+    """Return all messages of a conversation, oldest first."""
+    rows = tx.all(
+        select(tables.message)
+        .where(_m.workspace_id == tx.workspace_id, _m.conversation_id == conversation_id)
+        .order_by(_m.position)
+    )
+    return [_message(row) for row in rows]
+
+
+def history(tx: Tx, conversation_id: str, *, before_run: str, limit: int = 6) -> tuple[Turn, ...]:
+    """Return the latest turns before a run's own messages, oldest first."""
+    first_own = (
+        select(func.min(_m.position))
+        .where(_m.workspace_id == tx.workspace_id, _m.conversation_id == conversation_id, _m.run_id == before_run)
+        .scalar_subquery()
+    )
+    rows = tx.all(
+        select(_m.author, _m.text)
+        .where(_m.workspace_id == tx.workspace_id, _m.conversation_id == conversation_id)
+        .where(_m.position < first_own)
+        .order_by(_m.position.desc())
+        .limit(limit)
+    )
+    return tuple(Turn(author=row["author"], text=row["text"]) for row in reversed(rows))
+
+
+def adopt_messages(tx: Tx, *, from_run: str, to_run: str) -> None:
+    """Let a run answer the messages of the run it supersedes."""
+    tx.run(
+        update(tables.message)
+        .where(_m.workspace_id == tx.workspace_id, _m.run_id == from_run, _m.author == "customer")
+        .values(run_id=to_run)
+    )
+
+
+def _message(row: Any) -> Message:
+    return Message(
+        id=row["id"],
+        conversation_id=row["conversation_id"],
+        position=row["position"],
+        author=row["author"],
+        text=row["text"],
+        citations=row["citations"],
+        run_id=row["run_id"],
+        state=row["state"],
+        created_at=row["created_at"],
+    )

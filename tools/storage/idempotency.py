@@ -1,0 +1,62 @@
+"""Idempotency keys: the first result of a request, kept 24 hours."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+
+import rfc8785
+from sqlalchemy import Connection, delete, insert, select
+
+from policies.errors import IdempotencyMismatch
+from policies.types import JSON
+from tools.storage import tables
+from tools.storage.store import Tx, stamp
+
+KEPT = timedelta(hours=24)
+_i = tables.idempotency.c
+
+
+def body_digest(body: JSON) -> str:
+    """Return the digest of a request's body in canonical JSON (RFC 8785)."""
+    return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
+
+
+def recall(tx: Tx, *, principal: str, route: str, key: str, digest: str) -> JSON | None:
+    """Return the result of the first request with this key, or None.
+
+    Raises ``IdempotencyMismatch`` when that request had another body.
+    """
+    row = tx.one(
+        select(_i.digest, _i.result).where(
+            _i.workspace_id == tx.workspace_id, _i.principal == principal, _i.route == route, _i.key == key
+        )
+    )
+    if row is None:
+        return None
+    if row["digest"] != digest:
+        raise IdempotencyMismatch(
+            "This Idempotency-Key was used with another body.", remedy="Use a new key for a new request."
+        )
+    result: JSON = row["result"]
+    return result
+
+
+def remember(tx: Tx, *, principal: str, route: str, key: str, digest: str, result: JSON) -> None:
+    """Keep the result of an accepted request."""
+    row = {
+        "workspace_id": tx.workspace_id,
+        "principal": principal,
+        "route": route,
+        "key": key,
+        "digest": digest,
+        "result": result,
+        "created_at": tx.now(),
+    }
+    tx.run(insert(tables.idempotency), [row])
+
+
+def forget_old(connection: Connection, now: datetime) -> int:
+    """Delete keys, of all workspaces, that are past their time; return how many."""
+    limit = stamp(now - KEPT)
+    return connection.execute(delete(tables.idempotency).where(_i.created_at < limit)).rowcount
