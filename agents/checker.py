@@ -22,5 +22,3 @@ class AnswerRequest:
     question: str
     sentences: tuple[Sentence, ...]
     passages: tuple[Passage, ...]
-    confidence: float
-    """The drafter's probability that the passages answer the question."""

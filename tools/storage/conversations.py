@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 
-from policies.errors import NotFound, Overtaken
+from policies.errors import Fenced, NotFound, Overtaken
 from policies.types import JSON, Owner, Turn
 from tools.storage import tables
+from tools.storage.runs import Run
 from tools.storage.store import Tx
 
 Author = Literal["customer", "bot", "human"]
 _c = tables.conversation.c
 _m = tables.message.c
+_r = tables.run.c
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +100,21 @@ def _conversation(row: Any) -> Conversation:
     )
 
 
-def require_bot(tx: Tx, conversation_id: str, version: int) -> None:
+def require_unmoved(tx: Tx, conversation_id: str, run: Run) -> None:
     """Make sure, inside a sending transaction, that nothing has come between.
 
-    Raises ``Overtaken`` when the owner is no longer the bot or the version is not the one the run began with.
+    Raises ``Overtaken`` when the owner is no longer the bot or the conversation's version is not the one the
+    run answers, ``Fenced`` when another attempt owns the run.
     """
-    row = tx.one(select(_c.owner, _c.version).where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id))
-    if row is None or row["owner"] != Owner.BOT or row["version"] != version:
-        owner = row["owner"] if row else None
-        raise Overtaken(f"The conversation has moved on (owner {owner}).", owner=owner)
+    row = tx.one(
+        select(_c.owner, _c.version, _r.conversation_version, _r.epoch, _r.status)
+        .join_from(tables.conversation, tables.run, _r.workspace_id == _c.workspace_id)
+        .where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id, _r.id == run.id)
+    )
+    if row is None or row["epoch"] != run.epoch or row["status"] != "running":
+        raise Fenced(f"Another attempt owns the run {run.id}.")
+    if row["owner"] != Owner.BOT or row["version"] != row["conversation_version"]:
+        raise Overtaken(f"The conversation has moved on; its owner is {row['owner']}.", owner=row["owner"])
 
 
 def add_message(
@@ -162,16 +170,11 @@ def messages(tx: Tx, conversation_id: str) -> list[Message]:
 
 
 def history(tx: Tx, conversation_id: str, *, before_run: str, limit: int = 6) -> tuple[Turn, ...]:
-    """Return the latest turns before a run's own messages, oldest first."""
-    first_own = (
-        select(func.min(_m.position))
-        .where(_m.workspace_id == tx.workspace_id, _m.conversation_id == conversation_id, _m.run_id == before_run)
-        .scalar_subquery()
-    )
+    """Return the latest turns that a run does not itself answer, oldest first."""
     rows = tx.all(
         select(_m.author, _m.text)
         .where(_m.workspace_id == tx.workspace_id, _m.conversation_id == conversation_id)
-        .where(_m.position < first_own)
+        .where(_m.run_id != before_run)
         .order_by(_m.position.desc())
         .limit(limit)
     )

@@ -29,6 +29,7 @@ class Run:
     """The conversation's version right after the run's own message."""
     status: Status
     outcome: str | None
+    intent: str | None
     epoch: int
     attempts: int
     """Claims of the present segment."""
@@ -59,6 +60,7 @@ def create(tx: Tx, *, run_id: str, values: JSON) -> Run:
         "graph": "support",
         "status": "queued",
         "outcome": None,
+        "intent": None,
         "epoch": 0,
         "attempts": 0,
         "released": False,
@@ -107,6 +109,15 @@ def claim(tx: Tx, run_id: str) -> Run:
     return _run(row)
 
 
+def follow_version(tx: Tx, run_id: str, version: int) -> None:
+    """Let a run go on although the conversation's version has risen: what came waits its turn."""
+    tx.run(
+        update(tables.run)
+        .where(_r.workspace_id == tx.workspace_id, _r.id == run_id)
+        .values(conversation_version=version)
+    )
+
+
 def update_claimed(tx: Tx, run_id: str, epoch: int, **values: Any) -> None:
     """Change a run that this attempt still owns; raises ``Fenced`` when it does not."""
     changed = tx.run(
@@ -136,6 +147,17 @@ def resume(tx: Tx, run_id: str, answer: JSON) -> bool:
         .values(status="queued", resume=answer, attempts=0)
     )
     return bool(changed)
+
+
+def last_intent(tx: Tx, conversation_id: str) -> str | None:
+    """Return what the conversation's latest routed run was about."""
+    row = tx.one(
+        select(_r.intent)
+        .where(_r.workspace_id == tx.workspace_id, _r.conversation_id == conversation_id, _r.intent.is_not(None))
+        .order_by(_r.created_at.desc())
+        .limit(1)
+    )
+    return row["intent"] if row else None
 
 
 def pending(connection: Connection) -> list[Pending]:

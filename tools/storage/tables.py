@@ -69,6 +69,7 @@ run = _keyed(
     Column("conversation_version", Integer, nullable=False),
     Column("status", String, nullable=False),
     Column("outcome", String),
+    Column("intent", String),
     Column("epoch", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("released", Boolean, nullable=False),

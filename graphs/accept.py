@@ -1,0 +1,173 @@
+"""Taking things in: a customer's message, a person's answer, a cancellation. Each is one transaction."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from graphs.delivery import finished
+from policies.errors import Conflict, InputError
+from policies.personal_data import mask
+from policies.types import JSON, Owner, Principal
+from tools.storage import conversations, events, idempotency, ledger, reviews, runs, vault
+from tools.storage.events import NewEvent
+from tools.storage.ledger import Decision
+from tools.storage.reviews import Review
+from tools.storage.runs import Pending, Run
+from tools.storage.store import Tx
+
+MESSAGES_ROUTE = "POST /v1/conversations/{id}/messages"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A message that is on disk, with the run that answers it."""
+
+    conversation_id: str
+    message_id: str
+    run_id: str
+    after: int
+    """The last event of the conversation before this message."""
+    replayed: bool = False
+    """Whether this is the stored result of an earlier request with the same key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A message as it arrives."""
+
+    principal: Principal
+    conversation_id: str
+    text: str
+    key: str | None
+
+    @property
+    def digest(self) -> str:
+        """The digest that an Idempotency-Key is bound to."""
+        return idempotency.body_digest({"conversation_id": self.conversation_id, "text": self.text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What taking a message in has led to."""
+
+    accepted: Accepted
+    superseded: tuple[str, ...] = ()
+    queued: bool = False
+
+
+def accept(tx: Tx, request: Request, assistant_version: str) -> Taken:
+    """Take a message in: it supersedes what has not shown anything yet, and waits behind what has."""
+    if stored := _recalled(tx, request):
+        return Taken(accepted=Accepted(**{**stored, "replayed": True}))
+    conversation = conversations.get(tx, request.conversation_id)
+    masked = mask(request.text, {value: key for key, value in vault.values(tx, conversation.id).items()})
+    vault.put(tx, conversation.id, masked.values)
+    run_id = tx.ids.new("run")
+    superseded, earlier = _make_way(tx, conversation.id, run_id)
+    said = conversations.add_message(tx, conversation.id, author="customer", text=masked.text, run_id=run_id)
+    version = conversation.version + 1
+    for run in runs.unfinished(tx, conversation.id):
+        runs.follow_version(tx, run.id, version)
+    values = {
+        "conversation_id": conversation.id,
+        "assistant_version": assistant_version,
+        "conversation_version": version,
+        "input": {"question": "\n".join([*earlier, masked.text])},
+        "trace_id": secrets.token_hex(16),
+        "principal": request.principal.id,
+    }
+    runs.create(tx, run_id=run_id, values=values)
+    data = {"message_id": said.id, "author": "customer", "text": masked.text}
+    events.append(tx, conversation.id, [NewEvent(type="message.created", data=data)], run_id=run_id)
+    queued = conversation.owner is Owner.BOT
+    if not queued:
+        runs.end(tx, run_id, "handed_over")
+        events.append(tx, conversation.id, [finished("handed_over")], run_id=run_id)
+    accepted = Accepted(
+        conversation_id=conversation.id, message_id=said.id, run_id=run_id, after=conversation.last_event
+    )
+    _remember(tx, request, accepted)
+    return Taken(accepted=accepted, superseded=superseded, queued=queued)
+
+
+def _recalled(tx: Tx, request: Request) -> JSON | None:
+    if request.key is None:
+        return None
+    return idempotency.recall(
+        tx, principal=request.principal.id, route=MESSAGES_ROUTE, key=request.key, digest=request.digest
+    )
+
+
+def _remember(tx: Tx, request: Request, accepted: Accepted) -> None:
+    if request.key is not None:
+        idempotency.remember(
+            tx,
+            principal=request.principal.id,
+            route=MESSAGES_ROUTE,
+            key=request.key,
+            digest=request.digest,
+            result=vars(accepted),
+        )
+
+
+def _make_way(tx: Tx, conversation_id: str, run_id: str) -> tuple[tuple[str, ...], list[str]]:
+    """End the runs that a new message overtakes; return their ids and the questions to answer as well."""
+    ended, questions = [], []
+    for run in runs.unfinished(tx, conversation_id):
+        if run.status == "waiting":
+            _make_stale(tx, run)
+        elif not run.released:
+            runs.end(tx, run.id, "superseded")
+            events.append(tx, conversation_id, [finished("superseded")], run_id=run.id)
+            conversations.adopt_messages(tx, from_run=run.id, to_run=run_id)
+            questions.append(run.input["question"])
+            ended.append(run.id)
+    return tuple(ended), questions
+
+
+def _make_stale(tx: Tx, run: Run) -> None:
+    """Close the review of a draft that a newer message has overtaken."""
+    if review := reviews.open_of_run(tx, run.id):
+        reviews.close(tx, review.id, status="stale", answer=None, by="newer message")
+        reviews.suggest(tx, run.conversation_id, run.id, review.draft, "stale")
+    runs.end(tx, run.id, "stale")
+    events.append(tx, run.conversation_id, [finished("stale")], run_id=run.id)
+
+
+def decide(
+    tx: Tx, review_id: str, answer: JSON, by: str, *, status: str = "decided"
+) -> tuple[Review, Pending | None]:
+    """Close a review with an answer and queue its run again, in one transaction."""
+    review = reviews.get(tx, review_id)
+    answer = {**answer, "by": by}
+    if answer["decision"] == "edit":
+        answer["text"] = _edited(tx, review, answer)
+    closed = reviews.close(tx, review_id, status=status, answer=answer, by=by)
+    resumed = runs.resume(tx, review.run_id, answer)
+    pending = Pending(tx.workspace_id, review.run_id, review.conversation_id) if resumed else None
+    return closed, pending
+
+
+def _edited(tx: Tx, review: Review, answer: JSON) -> str:
+    text = (answer.get("text") or "").strip()
+    if not text:
+        raise InputError("An edited reply needs its text.", remedy="Send `text` with the decision `edit`.")
+    known = {value: key for key, value in vault.values(tx, review.conversation_id).items()}
+    masked = mask(text, known)
+    vault.put(tx, review.conversation_id, masked.values)
+    return masked.text
+
+
+def cancel(tx: Tx, run_id: str, principal: Principal) -> None:
+    """End a run from outside, with the review it waits for; raises ``Conflict`` when it has ended already."""
+    run = runs.get(tx, run_id)
+    if not runs.end(tx, run_id, "cancelled"):
+        raise Conflict(f"The run {run_id} has ended already.", code="run.finished")
+    if review := reviews.open_of_run(tx, run_id):
+        reviews.close(tx, review.id, status="stale", answer=None, by=principal.id)
+    reason = {"code": "run.cancelled", "text": f"Cancelled by {principal.id}."}
+    body = {"actor": {"type": principal.role, "id": principal.id}, "outcome": "cancelled", "reasons": [reason]}
+    decision = Decision(node="service", kind="cancel", body=body)
+    ledger.append(tx, run.conversation_id, run_id, [decision])
+    events.append(tx, run.conversation_id, [finished("cancelled")], run_id=run_id)

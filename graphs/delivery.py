@@ -1,0 +1,230 @@
+"""How a turn ends: delivered, said, kept for a person, or handed over. Each ending is one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphs.turn import Turn, created, delta
+from policies.errors import Overtaken
+from policies.types import JSON, Brief, Owner, Reason, Sentence, to_json
+from tools.storage import conversations, reviews, runs
+from tools.storage.events import NewEvent
+from tools.storage.store import Tx, stamp
+
+REVIEW_SCHEMA: JSON = {
+    "type": "object",
+    "required": ["decision"],
+    "properties": {
+        "decision": {"enum": ["approve", "edit", "reject"]},
+        "text": {"type": "string", "description": "What to send instead; required with `edit`."},
+        "note": {"type": "string", "description": "Why, for the ledger."},
+    },
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handover:
+    """What a person is given."""
+
+    brief: Brief
+    sentences: tuple[Sentence, ...]
+    """The draft, if there is one, which becomes a suggestion."""
+    outcome: str
+
+
+async def deliver(turn: Turn, sentences: tuple[Sentence, ...], outcome: str) -> str:
+    """Send the answer, or what of it is not sent yet, and end the run; returns how it ended.
+
+    If a person or a newer message came first, nothing more is sent and the draft becomes a suggestion.
+    """
+    text = " ".join(sentence.text for sentence in sentences)
+    new = _unsent(turn, sentences)
+    new.append(NewEvent(type="message.completed", data=_completed(turn, text, sentences)))
+    new.append(finished(outcome))
+
+    def also(tx: Tx) -> None:
+        conversations.add_message(
+            tx,
+            turn.conversation.id,
+            author="bot",
+            text=text,
+            run_id=turn.run.id,
+            citations=[to_json(each) for sentence in sentences for each in sentence.citations],
+            message_id=turn.message_id,
+        )
+        _finish(tx, turn, outcome)
+
+    try:
+        await turn.send(new, also)
+    except Overtaken as overtaken:
+        return await demote(turn, sentences, overtaken)
+    return outcome
+
+
+def _unsent(turn: Turn, sentences: tuple[Sentence, ...]) -> list[NewEvent]:
+    new = [] if turn.released else [created(turn.message_id)]
+    rest = list(enumerate(sentences))[len(turn.released) :]
+    new += [NewEvent(type="message.delta", data=delta(turn.message_id, *each)) for each in rest]
+    return new
+
+
+def _completed(turn: Turn, text: str, sentences: tuple[Sentence, ...]) -> JSON:
+    citations = [
+        {"index": index, **to_json(citation)}
+        for index, sentence in enumerate(sentences)
+        for citation in sentence.citations
+    ]
+    return {"message_id": turn.message_id, "author": "bot", "text": text, "citations": citations}
+
+
+async def demote(turn: Turn, sentences: tuple[Sentence, ...], overtaken: Overtaken) -> str:
+    """Keep a draft that came too late as a suggestion, close what was shown of it, and end the run."""
+    by_person = overtaken.data.get("owner") != Owner.BOT
+    outcome = "handed_over" if by_person else "stale"
+    reason = Reason(code=f"deliver.{outcome}", text=overtaken.message)
+    turn.decide("deliver", "demote", outcome, (reason,))
+
+    def also(tx: Tx) -> None:
+        if turn.released:
+            _keep_shown(tx, turn, outcome)
+        if sentences:
+            plain = [to_json(sentence) for sentence in sentences]
+            reviews.suggest(tx, turn.conversation.id, turn.run.id, plain, None if by_person else "stale")
+        _finish(tx, turn, outcome)
+
+    new = _withdrawn(turn, "handed_over") if turn.released else []
+    if sentences:
+        new.append(_suggestion(sentences))
+    await turn.end([*new, finished(outcome)], also)
+    return outcome
+
+
+def _suggestion(sentences: tuple[Sentence, ...]) -> NewEvent:
+    data = {"sentences": [to_json(sentence) for sentence in sentences]}
+    return NewEvent(type="suggestion", data=data, audience="staff")
+
+
+def _withdrawn(turn: Turn, reason: str) -> list[NewEvent]:
+    shown = " ".join(sentence.text for sentence in turn.released)
+    data = {"message_id": turn.message_id, "reason": reason, "text": shown}
+    return [NewEvent(type="message.replaced", data=data)]
+
+
+def _keep_shown(tx: Tx, turn: Turn, state: str) -> None:
+    conversations.add_message(
+        tx,
+        turn.conversation.id,
+        author="bot",
+        text=" ".join(sentence.text for sentence in turn.released),
+        run_id=turn.run.id,
+        message_id=turn.message_id,
+        state=state,
+    )
+
+
+async def hand_over(turn: Turn, handover: Handover) -> str:
+    """Pass the conversation to a queue with one message to the customer and a brief; end the run.
+
+    What was released before is withdrawn. Returns how the run ended.
+    """
+    brief = handover.brief
+    now = turn.workspace.store.clock.now()
+    due = stamp(now + turn.team.assistant.policy.sla.due(brief.priority))
+    message_id = turn.workspace.store.ids.new("msg")
+    new = _withdrawn(turn, "withdrawn") if turn.released else []
+    if handover.sentences:
+        new.append(_suggestion(handover.sentences))
+    new += _handoff_events(brief, message_id, due)
+
+    def also(tx: Tx) -> None:
+        if turn.released:
+            _keep_shown(tx, turn, "withdrawn")
+        _record_handoff(tx, turn, handover, message_id, due)
+        _finish(tx, turn, handover.outcome)
+
+    try:
+        await turn.send([*new, finished(handover.outcome)], also)
+    except Overtaken as overtaken:
+        return await demote(turn, handover.sentences, overtaken)
+    return handover.outcome
+
+
+def _handoff_events(brief: Brief, message_id: str, due: str) -> list[NewEvent]:
+    said = {"message_id": message_id, "author": "bot", "text": brief.customer_message, "citations": []}
+    first = {"message_id": message_id, "index": 0, "text": brief.customer_message, "citations": []}
+    public = {"queue": brief.queue, "priority": brief.priority, "due_at": due}
+    return [
+        created(message_id),
+        NewEvent(type="message.delta", data=first),
+        NewEvent(type="message.completed", data=said),
+        NewEvent(type="handoff", data=public),
+        NewEvent(type="owner.changed", data={"owner": str(Owner.QUEUE), "queue": brief.queue}),
+    ]
+
+
+def _record_handoff(tx: Tx, turn: Turn, handover: Handover, message_id: str, due: str) -> None:
+    brief, conversation_id = handover.brief, turn.conversation.id
+    conversations.add_message(
+        tx,
+        conversation_id,
+        author="bot",
+        text=brief.customer_message,
+        run_id=turn.run.id,
+        message_id=message_id,
+    )
+    conversations.set_owner(tx, conversation_id, Owner.QUEUE, queue=brief.queue)
+    if handover.sentences:
+        plain = [to_json(sentence) for sentence in handover.sentences]
+        reviews.suggest(tx, conversation_id, turn.run.id, plain, None)
+    reviews.hand_off(
+        tx,
+        {
+            "conversation_id": conversation_id,
+            "run_id": turn.run.id,
+            "queue": brief.queue,
+            "priority": brief.priority,
+            "brief": to_json(brief),
+            "due_at": due,
+        },
+    )
+
+
+async def pause(turn: Turn, question: JSON) -> str:
+    """Ask a person and let the run wait as rows alone; returns the review's id."""
+    policy = turn.team.assistant.policy
+    due = stamp(turn.workspace.store.clock.now() + policy.sla.due(question["priority"]))
+    review_id = turn.workspace.store.ids.new("rev")
+    asked = {"review_id": review_id, "kind": "approve_reply", "queue": question["queue"], "due_at": due}
+    details = {"draft": question["sentences"], "reasons": question["reasons"], "response_schema": REVIEW_SCHEMA}
+    new = [
+        NewEvent(type="review.requested", data={**asked, **details}, audience="staff"),
+        NewEvent(type="run.paused", data={"reason": "review", "text": policy.messages.pending}),
+    ]
+
+    def also(tx: Tx) -> None:
+        reviews.create(
+            tx,
+            {
+                "id": review_id,
+                "run_id": turn.run.id,
+                "conversation_id": turn.conversation.id,
+                "kind": asked["kind"],
+                "queue": asked["queue"],
+                "due_at": due,
+                **details,
+            },
+        )
+        runs.update_claimed(tx, turn.run.id, turn.run.epoch, status="waiting", resume=None, intent=turn.intent)
+
+    await turn.end(new, also)
+    return review_id
+
+
+def finished(outcome: str) -> NewEvent:
+    """Return the event that ends a run, the last and only one of its kind."""
+    return NewEvent(type="run.finished", data={"status": "finished", "outcome": outcome})
+
+
+def _finish(tx: Tx, turn: Turn, outcome: str) -> None:
+    runs.update_claimed(tx, turn.run.id, turn.run.epoch, status="finished", outcome=outcome, finished_at=tx.now())

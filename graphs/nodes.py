@@ -1,0 +1,349 @@
+"""The steps of the support graph: adapters between graph state and agents.
+
+Each takes the state and the turn, and returns what changes; ``next`` names the step that follows. Nothing here
+waits for a person but ``review``, which does nothing else, because a step runs again from its top on resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from agents.checker import AnswerRequest, SentenceRequest
+from agents.drafter import DraftRequest
+from agents.escalation import EscalationRequest
+from agents.router import RouteRequest
+from graphs.delivery import Handover, deliver, hand_over
+from graphs.state import State
+from graphs.turn import Turn
+from policies.personal_data import broken_placeholders
+from policies.rules import amounts, evaluate
+from policies.types import (
+    JSON,
+    Abstention,
+    Autonomy,
+    Outcome,
+    Passage,
+    Reason,
+    Route,
+    Sentence,
+    Verdict,
+    passage_from_json,
+    reasons_from_json,
+    route_from_json,
+    sentence_from_json,
+    to_json,
+)
+from policies.types import Turn as Said
+
+Context = Runtime[Turn]
+MOST_REVISIONS = 2
+PASSAGES = 8
+
+
+async def intake(state: State, runtime: Context) -> State:
+    """Look at the message itself: is it in a language that somebody here reads?"""
+    turn = runtime.context
+    async with turn.step("intake") as report:
+        language = turn.team.language(state["question"])
+        report["language"] = language
+        if language in turn.team.assistant.policy.languages:
+            return {"language": language, "next": "route"}
+        reason = Reason(
+            code="intake.language", text=f"The message seems to be in {language!r}, which is not served."
+        )
+        turn.decide("intake", "guard", "escalate", (reason,))
+        turn.note("guardrail", {"stage": "input", "action": "escalate", "reason": reason.text}, staff=True)
+        return _escalated(state, [reason], language=language)
+
+
+async def route(state: State, runtime: Context) -> State:
+    """Say what the message is about and how far we may go alone."""
+    turn = runtime.context
+    async with turn.step("route") as report:
+        request = RouteRequest(
+            text=state["question"],
+            history=_history(state),
+            previous_intent=state.get("previous_intent"),
+        )
+        found = await turn.team.router(request)
+        turn.intent = found.intent
+        report["route"] = to_json(found)
+        ruling = evaluate([rule for rule in turn.team.assistant.rules if rule.on == "route"], _facts(state, found))
+        reasons = [*found.reasons, *_doubts(turn, found), *ruling.reasons]
+        step = _after_route(state, turn, found, ruling.outcome, reasons)
+        step["route"] = to_json(found)
+        step["queue"] = ruling.queue or found.queue
+        step["priority"] = found.priority
+        if ruling.say and step["next"] == "say":
+            step["say"] = ruling.say
+        turn.decide(
+            "route", "route", step["next"], tuple(reasons), intent=found.intent, confidence=found.confidence
+        )
+        return step
+
+
+def _doubts(turn: Turn, found: Route) -> list[Reason]:
+    """Return why a route alone sends the message to a person, if it does."""
+    limits = turn.team.assistant.policy.thresholds
+    if found.intent is None or found.in_scope < limits.in_scope:
+        return [
+            Reason(code="route.out_of_scope", text="The message is about nothing that this assistant answers.")
+        ]
+    if found.confidence < limits.route_confidence:
+        text = f"The subject is not clear enough ({found.confidence:.0%} for {found.intent})."
+        return [Reason(code="route.unsure", text=text)]
+    if found.autonomy is Autonomy.HUMAN:
+        return [Reason(code="route.human", text=f"Policy leaves {found.intent} to people.")]
+    return []
+
+
+def _after_route(state: State, turn: Turn, found: Route, ruled: Outcome, reasons: list[Reason]) -> State:
+    if _doubts(turn, found) or ruled in (Outcome.ESCALATE, Outcome.BLOCK):
+        return _escalated(state, reasons, say=_blocked(turn) if ruled is Outcome.BLOCK else None)
+    if ruled is Outcome.SAY:
+        return {"next": "say"}
+    held = ruled is Outcome.REVIEW and found.autonomy is Autonomy.AUTO
+    autonomy = Autonomy.REVIEW if held else found.autonomy
+    turn.streams = autonomy is Autonomy.AUTO and turn.team.assistant.streams
+    return {"next": "retrieve", "autonomy": str(autonomy), "reasons": [to_json(each) for each in reasons]}
+
+
+def _blocked(turn: Turn) -> str:
+    return turn.team.assistant.policy.messages.blocked
+
+
+def _facts(state: State, found: Route, reply: str | None = None) -> JSON:
+    facts: JSON = {
+        "text": state["question"].lower(),
+        "intent": found.intent or "",
+        "confidence": found.confidence,
+        "in_scope": found.in_scope,
+        "autonomy": str(found.autonomy),
+        "priority": found.priority,
+        "language": state.get("language", ""),
+        "locale": state.get("customer", {}).get("locale") or "",
+        "attributes": state.get("customer", {}).get("attributes") or {},
+        "amounts": amounts(state["question"]),
+        "turns": sum(said["author"] == "customer" for said in state.get("history", [])),
+    }
+    return facts if reply is None else {**facts, "reply": reply}
+
+
+async def retrieve(state: State, runtime: Context) -> State:
+    """Find the passages; finding none is a reason for a person, not for improvising."""
+    turn = runtime.context
+    async with turn.step("retrieve") as report:
+        query = search_query(state["question"], _history(state))
+        result = await turn.team.searcher.search(query, audience="customer", limit=PASSAGES)
+        report["passages"] = len(result.passages)
+        sources = [_source(passage) for passage in result.passages]
+        turn.note("retrieval", {"query": query, "sources": sources}, staff=True)
+        lineage = [passage.id for passage in result.passages]
+        turn.decide("retrieve", "retrieve", "found", lineage=lineage, index_version=result.index_version)
+        if not result.passages:
+            return _escalated(state, [Reason(code="retrieve.nothing", text="No article has anything on this.")])
+        return {"passages": [to_json(passage) for passage in result.passages], "next": "draft"}
+
+
+def _source(passage: Passage) -> JSON:
+    return {
+        "id": passage.id,
+        "document": passage.document,
+        "document_version": passage.document_version,
+        "title": passage.title,
+        "heading": passage.heading,
+        "score": round(passage.score, 4),
+    }
+
+
+async def draft(state: State, runtime: Context) -> State:
+    """Draft and check sentence by sentence; what passes may leave at once where policy allows it."""
+    turn = runtime.context
+    async with turn.step("draft") as report:
+        request = DraftRequest(
+            question=state["question"],
+            history=_history(state),
+            passages=_passages(state),
+            route=route_from_json(state["route"]),
+            rejected=tuple(state.get("rejected", [])),
+        )
+        passed: list[Sentence] = []
+        refused: list[tuple[Sentence, Verdict]] = []
+        async for item in turn.team.drafter(request):
+            if isinstance(item, Abstention):
+                report["abstained"] = item.code
+                return _abstained(state, turn, item)
+            verdict = await gate(turn, item, request.passages)
+            if not verdict.passed:
+                refused.append((item, verdict))
+                continue
+            passed.append(item)
+            if turn.streams and not state.get("revisions"):
+                await turn.release(item)
+        report["sentences"] = len(passed)
+        return _drafted(state, turn, passed, refused)
+
+
+async def gate(turn: Turn, sentence: Sentence, passages: tuple[Passage, ...]) -> Verdict:
+    """Check one sentence: nothing leaves that did not come through here."""
+    broken = broken_placeholders(sentence.text, set(turn.known_placeholders))
+    if broken:
+        text = f"The sentence holds {broken[0]}, which stands for nothing in this conversation."
+        return Verdict(outcome=Outcome.REVISE, score=0.0, reasons=(Reason(code="gate.placeholder", text=text),))
+    return await turn.team.checker.sentence(SentenceRequest(sentence=sentence, passages=passages))
+
+
+def _abstained(state: State, turn: Turn, item: Abstention) -> State:
+    reason = Reason(code=item.code, text=item.text)
+    turn.decide("draft", "abstain", "escalate", (reason,), confidence=item.confidence)
+    return _escalated(state, [reason])
+
+
+def _drafted(
+    state: State, turn: Turn, passed: Sequence[Sentence], refused: Sequence[tuple[Sentence, Verdict]]
+) -> State:
+    reasons = tuple(reason for _, verdict in refused for reason in verdict.reasons)
+    turn.decide("draft", "gate", "passed" if not refused else "refused some", reasons, sentences=len(passed))
+    for sentence, verdict in refused:
+        named = [to_json(reason) for reason in verdict.reasons]
+        turn.note(
+            "guardrail",
+            {"stage": "output", "action": "revise", "text": sentence.text, "reasons": named},
+            staff=True,
+        )
+    again = bool(refused) and not turn.released and state.get("revisions", 0) < MOST_REVISIONS
+    return {
+        "sentences": [to_json(sentence) for sentence in passed],
+        "rejected": [*state.get("rejected", []), *(sentence.text for sentence, _ in refused)],
+        "revisions": state.get("revisions", 0) + again,
+        "next": "draft" if again else "check",
+    }
+
+
+async def check(state: State, runtime: Context) -> State:
+    """Check the whole: does it answer, does it hold together, do the rules on the whole allow it?"""
+    turn = runtime.context
+    async with turn.step("check") as report:
+        sentences = _sentences(state)
+        if not sentences:
+            return _escalated(
+                state, [Reason(code="check.nothing_left", text="No drafted sentence passed its check.")]
+            )
+        request = AnswerRequest(question=state["question"], sentences=sentences, passages=_passages(state))
+        verdict = await turn.team.checker.answer(request)
+        reply = " ".join(sentence.text for sentence in sentences)
+        rules = [rule for rule in turn.team.assistant.rules if rule.on == "answer"]
+        ruling = evaluate(rules, _facts(state, route_from_json(state["route"]), reply))
+        reasons = (*verdict.reasons, *ruling.reasons)
+        step = _after_check(state, turn, verdict, ruling.outcome, reasons)
+        report["verdict"] = {"outcome": step["next"], "score": round(verdict.score, 4)}
+        turn.decide("check", "verdict", step["next"], reasons, confidence=round(verdict.score, 4))
+        return step
+
+
+def _after_check(state: State, turn: Turn, verdict: Verdict, ruled: Outcome, reasons: tuple[Reason, ...]) -> State:
+    autonomy = Autonomy(state["autonomy"])
+    if verdict.outcome in (Outcome.ESCALATE, Outcome.BLOCK) or ruled in (Outcome.ESCALATE, Outcome.BLOCK):
+        return _escalated(state, list(reasons), say=_blocked(turn) if ruled is Outcome.BLOCK else None)
+    if autonomy is Autonomy.SUGGEST:
+        text = f"Policy lets the assistant only suggest answers on {state['route']['intent']}."
+        return _escalated(state, [Reason(code="check.suggest", text=text)])
+    kept = [*state.get("reasons", []), *(to_json(reason) for reason in reasons)]
+    held = verdict.outcome in (Outcome.REVIEW, Outcome.REVISE) or ruled is Outcome.REVIEW
+    if autonomy is Autonomy.REVIEW or held:
+        return {"next": "review", "reasons": kept}
+    return {"next": "deliver", "reasons": kept}
+
+
+async def review(state: State, runtime: Context) -> State:
+    """Ask a person; the segment ends here and goes on with the answer."""
+    turn = runtime.context
+    question = {
+        "sentences": state["sentences"],
+        "reasons": state.get("reasons", []),
+        "queue": state.get("queue") or turn.team.assistant.policy.default_queue,
+        "priority": state.get("priority", "normal"),
+    }
+    answer: JSON = interrupt(question)
+    reason = Reason(
+        code=f"review.{answer['decision']}", text=answer.get("note") or f"A person said: {answer['decision']}."
+    )
+    actor = {"type": "person", "id": answer["by"]}
+    turn.decide("review", "review", answer["decision"], (reason,), actor=actor, tier="person")
+    if answer["decision"] == "approve":
+        return {"next": "deliver", "answer": answer}
+    if answer["decision"] == "edit":
+        edited = to_json(Sentence(text=answer["text"]))
+        return {"next": "deliver", "answer": answer, "sentences": [edited]}
+    return _escalated(state, [reason])
+
+
+async def send(state: State, runtime: Context) -> State:
+    """Deliver the answer."""
+    turn = runtime.context
+    reviewed = "answer" in state
+    sentences = _sentences(state)
+    turn.decide("deliver", "deliver", "sent", sentences=len(sentences))
+    outcome = await deliver(turn, sentences, "reviewed" if reviewed else "answered")
+    return {"next": outcome}
+
+
+async def say(state: State, runtime: Context) -> State:
+    """Send the text that a rule asks for instead of a draft."""
+    turn = runtime.context
+    turn.decide("say", "deliver", "said")
+    return {"next": await deliver(turn, (Sentence(text=state["say"]),), "said")}
+
+
+async def escalate(state: State, runtime: Context) -> State:
+    """Hand over to a person: one message to the customer, one brief."""
+    turn = runtime.context
+    policy = turn.team.assistant.policy
+    async with turn.step("escalate") as report:
+        request = EscalationRequest(
+            question=state["question"],
+            history=_history(state),
+            route=route_from_json(state["route"]) if "route" in state else None,
+            passages=_passages(state),
+            sentences=_sentences(state),
+            reasons=reasons_from_json(state.get("reasons", [])),
+            queue=state.get("queue") or policy.default_queue,
+            priority=state.get("priority") or "normal",
+            customer_message=state.get("say") or policy.messages.handoff,
+        )
+        brief = await turn.team.escalation(request)
+        report["brief"] = to_json(brief)
+    turn.decide("escalate", "handoff", brief.queue, brief.why, priority=brief.priority)
+    outcome = await hand_over(turn, Handover(brief=brief, sentences=request.sentences, outcome="handed_over"))
+    return {"next": outcome}
+
+
+def search_query(question: str, history: tuple[Said, ...]) -> str:
+    """Return what to search for: a short follow-up is read together with the question before it."""
+    earlier = [said.text for said in history if said.author == "customer"]
+    elliptical = len(question.split()) <= 7 or question.lower().startswith(("and ", "what about", "how about"))
+    return f"{earlier[-1]} {question}" if earlier and elliptical else question
+
+
+def _escalated(state: State, reasons: Sequence[Reason], *, say: str | None = None, **more: Any) -> State:
+    kept = [*state.get("reasons", []), *(to_json(reason) for reason in reasons)]
+    step: State = {"next": "escalate", "reasons": kept, **more}  # type: ignore[typeddict-item]
+    if say:
+        step["say"] = say
+    return step
+
+
+def _history(state: State) -> tuple[Said, ...]:
+    return tuple(Said(**said) for said in state.get("history", []))
+
+
+def _passages(state: State) -> tuple[Passage, ...]:
+    return tuple(passage_from_json(data) for data in state.get("passages", []))
+
+
+def _sentences(state: State) -> tuple[Sentence, ...]:
+    return tuple(sentence_from_json(data) for data in state.get("sentences", []))

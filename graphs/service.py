@@ -1,0 +1,201 @@
+"""The one way in: accept, follow, decide, cancel. Routes, CLI and evals call this and nothing below it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from graphs.accept import Accepted, Request, accept, cancel, decide
+from graphs.engine import Engine
+from graphs.hub import Hub
+from graphs.views import (
+    ConversationView,
+    Reader,
+    RunView,
+    before_next,
+    message_view,
+    review_view,
+    run_view,
+)
+from policies.errors import Conflict, InputError
+from policies.types import JSON, Principal
+from tools.assistants import Assistant
+from tools.storage import conversations, ledger, reviews, runs, vault
+from tools.storage.conversations import Conversation
+from tools.storage.reviews import Review
+from tools.storage.runs import Pending
+from tools.storage.store import Store, StoredEvent, Tx
+
+ENDINGS = frozenset({"run.paused", "run.finished"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """Everything a client may ask for. Every call takes the principal who asks."""
+
+    store: Store
+    hub: Hub
+    engine: Engine
+    assistant: Assistant
+
+    async def create_conversation(self, principal: Principal, *, customer: JSON | None = None) -> Conversation:
+        """Begin a conversation with the assistant; ``customer`` is what the app knows about its user."""
+        known = self._customer(customer or {})
+        workspace = self.store.in_workspace(principal.workspace_id)
+        return await workspace.write(
+            lambda tx: conversations.create(tx, assistant=self.assistant.name, customer=known)
+        )
+
+    def _customer(self, given: JSON) -> JSON:
+        schema = self.assistant.file.customer_attributes
+        kinds = {"string": str, "number": (int, float), "boolean": bool}
+        for name, value in (given.get("attributes") or {}).items():
+            if name not in schema:
+                known = ", ".join(schema) or "none"
+                raise InputError(f"The customer attribute {name!r} is not known.", remedy=f"Known are: {known}.")
+            if not isinstance(value, kinds[schema[name].type]):  # type: ignore[arg-type]
+                raise InputError(f"The customer attribute {name!r} must be a {schema[name].type}.")
+        return given
+
+    async def get_conversation(self, principal: Principal, conversation_id: str) -> ConversationView:
+        """Return a conversation with its messages."""
+
+        def read(tx: Tx) -> ConversationView:
+            conversation = conversations.get(tx, conversation_id)
+            values = vault.values(tx, conversation_id)
+            return ConversationView(
+                conversation=conversation,
+                messages=[message_view(each, values) for each in conversations.messages(tx, conversation_id)],
+                handoffs=reviews.handoffs(tx, conversation_id) if principal.role != "customer" else [],
+            )
+
+        return await self.store.in_workspace(principal.workspace_id).read(read)
+
+    async def post_message(
+        self, principal: Principal, conversation_id: str, text: str, *, idempotency_key: str | None = None
+    ) -> Accepted:
+        """Accept a customer's message: message, run and job are on disk when this returns.
+
+        Raises ``NotFound``, ``InputError`` for a text that is empty or too long, and ``IdempotencyMismatch``.
+        """
+        text = self._readable(text)
+        workspace = self.store.in_workspace(principal.workspace_id)
+        request = Request(principal=principal, conversation_id=conversation_id, text=text, key=idempotency_key)
+        result = await workspace.write(lambda tx: accept(tx, request, self.assistant.version))
+        for run_id in result.superseded:
+            self.engine.cancel(run_id)
+        if result.queued:
+            self.engine.submit(Pending(principal.workspace_id, result.accepted.run_id, conversation_id))
+        return result.accepted
+
+    def _readable(self, text: str) -> str:
+        limit = self.assistant.policy.limits.message_characters
+        if len(text) > limit:
+            raise InputError(
+                f"The message has {len(text)} characters; at most {limit} are read.",
+                remedy="Shorten it or send it in parts.",
+                code="message.too_long",
+            )
+        readable = "".join(each for each in text if each.isprintable() or each in "\n\t").strip()
+        if not readable:
+            raise InputError("The message is empty.", remedy="Write something.", code="message.empty")
+        return readable
+
+    async def conversation_events(
+        self, principal: Principal, conversation_id: str, *, after: int = 0
+    ) -> AsyncIterator[StoredEvent]:
+        """Follow a conversation: what its reader may see after a number, then what comes, for ever."""
+        workspace = self.store.in_workspace(principal.workspace_id)
+        await workspace.read(lambda tx: conversations.get(tx, conversation_id))
+        reader = Reader(principal)
+        async for event in self.hub.follow(workspace, conversation_id, after=after):
+            if shown := await reader.show(workspace, event):
+                yield shown
+
+    async def run_events(
+        self, principal: Principal, run_id: str, *, after: int = 0, since: int | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """Follow a run until it pauses or ends.
+
+        ``after`` is the run's own number. ``since`` may name an event of the conversation that lies before
+        the run, which spares a look-up.
+        """
+        workspace = self.store.in_workspace(principal.workspace_id)
+        run = await workspace.read(lambda tx: runs.get(tx, run_id))
+        last = run.last_event if run.status in ("finished", "waiting") else None
+        if last is not None and after >= last:
+            return
+        start = since if since is not None else await workspace.read(lambda tx: before_next(tx, run_id, after))
+        reader = Reader(principal)
+        async for event in self.hub.follow(workspace, run.conversation_id, after=start):
+            if event.run_id != run_id or (event.run_seq or 0) <= after:
+                continue
+            if shown := await reader.show(workspace, event):
+                yield shown
+            if event.type in ENDINGS and (last is None or (event.run_seq or 0) >= last):
+                return
+
+    async def get_run(self, principal: Principal, run_id: str) -> RunView:
+        """Return how a run stands and what it said."""
+        return await self.store.in_workspace(principal.workspace_id).read(lambda tx: run_view(tx, run_id))
+
+    async def explain(self, principal: Principal, run_id: str) -> list[JSON]:
+        """Return the decisions of a run, in order."""
+
+        def read(tx: Tx) -> list[JSON]:
+            runs.get(tx, run_id)
+            return ledger.of_run(tx, run_id)
+
+        return await self.store.in_workspace(principal.workspace_id).read(read)
+
+    async def cancel(self, principal: Principal, run_id: str) -> RunView:
+        """Stop a run; raises ``Conflict`` when it has ended already."""
+        workspace = self.store.in_workspace(principal.workspace_id)
+        await workspace.write(lambda tx: cancel(tx, run_id, principal))
+        self.engine.cancel(run_id)
+        return await self.get_run(principal, run_id)
+
+    async def list_reviews(
+        self, principal: Principal, *, status: str | None = "open", limit: int = 100
+    ) -> list[Review]:
+        """Return the review queue, those due first first."""
+
+        def read(tx: Tx) -> list[Review]:
+            return [review_view(tx, each) for each in reviews.listed(tx, status=status, limit=limit)]
+
+        return await self.store.in_workspace(principal.workspace_id).read(read)
+
+    async def get_review(self, principal: Principal, review_id: str) -> Review:
+        """Return one review; raises ``NotFound``."""
+        workspace = self.store.in_workspace(principal.workspace_id)
+        return await workspace.read(lambda tx: review_view(tx, reviews.get(tx, review_id)))
+
+    async def decide(self, principal: Principal, review_id: str, answer: JSON) -> Review:
+        """Answer a review, which resumes its run.
+
+        One answer wins: a second raises ``Conflict`` carrying the first. An edited text is masked and checked
+        for placeholders like any other.
+        """
+        workspace = self.store.in_workspace(principal.workspace_id)
+        review, pending = await workspace.write(lambda tx: decide(tx, review_id, answer, principal.id))
+        if pending:
+            self.engine.submit(pending)
+        return review
+
+    async def expire_reviews(self) -> int:
+        """Answer the reviews whose time has run out by their breach action; return how many."""
+        now = self.store.clock.now().isoformat(timespec="microseconds")
+        late = await self.store.in_all_workspaces(lambda connection: reviews.expired(connection, now))
+        for workspace_id, review_id in late:
+            await self._expire(workspace_id, review_id)
+        return len(late)
+
+    async def _expire(self, workspace_id: str, review_id: str) -> None:
+        answer = {"decision": "expire", "note": "Nobody looked in time."}
+        workspace = self.store.in_workspace(workspace_id)
+        try:
+            _, pending = await workspace.write(lambda tx: decide(tx, review_id, answer, "sla", status="expired"))
+        except Conflict:
+            return
+        if pending:
+            self.engine.submit(pending)

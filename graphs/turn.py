@@ -1,0 +1,172 @@
+"""A turn: one attempt at a run, with everything that its steps note down and send.
+
+Steps buffer their events and decisions here; they are written with the next send, or after ``FLUSH_SECONDS``
+when a step is slow, so that a quick turn costs few commits and a slow one still shows where it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from graphs.team import Team
+from policies.errors import Overtaken
+from policies.types import JSON, Reason, Sentence, to_json
+from tools.storage import conversations, events, ledger, runs
+from tools.storage.conversations import Conversation
+from tools.storage.events import NewEvent
+from tools.storage.ledger import Decision
+from tools.storage.runs import Run
+from tools.storage.store import Tx, Workspace
+
+FLUSH_SECONDS = 0.05
+STEPS_PER_ATTEMPT = 1000
+
+
+@dataclass(kw_only=True)
+class Notes:
+    """Events and decisions that are not written yet."""
+
+    events: list[NewEvent] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+
+    def write(self, tx: Tx, conversation_id: str, run: Run) -> None:
+        """Append them to their streams; raises ``Fenced`` when another attempt owns the run."""
+        events.append(tx, conversation_id, self.events, run_id=run.id, epoch=run.epoch)
+        ledger.append(tx, conversation_id, run.id, self.decisions)
+
+
+@dataclass(kw_only=True)
+class Turn:
+    """One attempt at a run."""
+
+    workspace: Workspace
+    conversation: Conversation
+    run: Run
+    team: Team
+    known_placeholders: frozenset[str]
+    message_id: str
+    streams: bool = False
+    """Whether sentences may leave before the whole is checked; the route step settles it."""
+    intent: str | None = None
+    """What the message is about; the route step finds out."""
+    released: list[Sentence] = field(default_factory=list)
+    _notes: Notes = field(default_factory=Notes)
+    _decided: int = 0
+
+    @asynccontextmanager
+    async def step(self, name: str) -> AsyncIterator[JSON]:
+        """Bracket a step with its events; what is put into the yielded mapping is reported at the end."""
+        self.note("step.started", {"name": name}, staff=True)
+        report: JSON = {}
+        began = time.perf_counter()
+        yield report
+        elapsed = round((time.perf_counter() - began) * 1000, 2)
+        self.note("step.finished", {"name": name, "ms": elapsed, **report}, staff=True)
+
+    def note(self, kind: str, data: JSON, *, staff: bool = False) -> None:
+        """Buffer an event."""
+        self._notes.events.append(NewEvent(type=kind, data=data, audience="staff" if staff else "customer"))
+
+    def decide(
+        self, node: str, kind: str, outcome: str, reasons: tuple[Reason, ...] = (), **grounds: object
+    ) -> None:
+        """Buffer a decision; it counts once it is committed with what it led to."""
+        body = {
+            "actor": {
+                "type": "assistant",
+                "id": self.team.assistant.name,
+                "version": self.run.assistant_version,
+            },
+            "outcome": outcome,
+            "reasons": [to_json(reason) for reason in reasons],
+            "rules": [reason.rule_id for reason in reasons if reason.rule_id],
+            "trace_id": self.run.trace_id,
+            "tier": "local",
+            "cost": 0,
+            **grounds,
+        }
+        step = self.run.epoch * STEPS_PER_ATTEMPT + self._decided
+        self._decided += 1
+        self._notes.decisions.append(Decision(node=node, kind=kind, body=body, step=step))
+
+    async def flush(self) -> None:
+        """Write what is buffered, if anything, in a transaction of its own."""
+        notes, self._notes = self._notes, Notes()
+        if notes.events or notes.decisions:
+            await self.workspace.write(lambda tx: notes.write(tx, self.conversation.id, self.run))
+
+    async def flush_slowly(self) -> None:
+        """Write the buffer from time to time until cancelled, for those who watch a slow turn."""
+        while True:
+            await anyio.sleep(FLUSH_SECONDS)
+            with anyio.CancelScope(shield=True):
+                await self.flush()
+
+    async def release(self, sentence: Sentence) -> None:
+        """Send one checked sentence before the rest is ready.
+
+        Raises ``Overtaken`` when a person or a newer message came first, ``Fenced`` when another attempt owns
+        the run; nothing is sent then.
+        """
+        new = [NewEvent(type="message.delta", data=delta(self.message_id, len(self.released), sentence))]
+        if not self.released:
+            new.insert(0, created(self.message_id))
+
+        def mark(tx: Tx) -> None:
+            if not self.released:
+                runs.update_claimed(tx, self.run.id, self.run.epoch, released=True)
+
+        await self.send(new, mark)
+        self.released.append(sentence)
+
+    async def send(self, new: list[NewEvent], also: Callable[[Tx], object]) -> None:
+        """Commit the buffer, ``new`` and ``also`` if the conversation is still as the run found it.
+
+        Raises ``Overtaken`` or ``Fenced``, and keeps the buffer for another ending.
+        """
+        notes, self._notes = self._notes, Notes()
+        whole = Notes(events=notes.events + new, decisions=notes.decisions)
+
+        def work(tx: Tx) -> None:
+            conversations.require_unmoved(tx, self.conversation.id, self.run)
+            whole.write(tx, self.conversation.id, self.run)
+            also(tx)
+
+        try:
+            await self.workspace.write(work)
+        except Overtaken:
+            self._notes = Notes(
+                events=notes.events + self._notes.events, decisions=notes.decisions + self._notes.decisions
+            )
+            raise
+
+    async def end(self, new: list[NewEvent], also: Callable[[Tx], object]) -> None:
+        """Commit the buffer, ``new`` and ``also``, whoever owns the conversation; fenced by the epoch alone."""
+        notes, self._notes = self._notes, Notes()
+        whole = Notes(events=notes.events + new, decisions=notes.decisions)
+
+        def work(tx: Tx) -> None:
+            whole.write(tx, self.conversation.id, self.run)
+            also(tx)
+
+        await self.workspace.write(work)
+
+
+def created(message_id: str) -> NewEvent:
+    """Return the event that opens a message of the bot."""
+    return NewEvent(type="message.created", data={"message_id": message_id, "author": "bot"})
+
+
+def delta(message_id: str, index: int, sentence: Sentence) -> JSON:
+    """Return the data of a ``message.delta`` event; joined deltas are the message's text."""
+    return {
+        "message_id": message_id,
+        "index": index,
+        "text": sentence.text if index == 0 else f" {sentence.text}",
+        "citations": [citation.passage_id for citation in sentence.citations],
+    }

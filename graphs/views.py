@@ -1,0 +1,111 @@
+"""What readers are shown: staff-only things left out, personal data put back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from policies.personal_data import PLACEHOLDER, reveal
+from policies.types import JSON, Principal
+from tools.storage import conversations, events, reviews, runs, vault
+from tools.storage.conversations import Conversation, Message
+from tools.storage.reviews import Review
+from tools.storage.store import StoredEvent, Tx, Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """A run as its readers see it, personal data put back."""
+
+    run_id: str
+    conversation_id: str
+    status: str
+    outcome: str | None
+    """``answered``, ``reviewed``, ``said``, ``handed_over``, ``degraded``, ``superseded``, ``cancelled``,
+    ``stale`` or, once it waits for a person, ``review``."""
+    text: str
+    citations: list[JSON]
+    route: JSON | None
+    review_id: str | None
+    trace_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversationView:
+    """A conversation with its messages, personal data put back; handoffs are for staff."""
+
+    conversation: Conversation
+    messages: list[Message]
+    handoffs: list[JSON]
+
+
+class Reader:
+    """Shows events to one principal: leaves out what is for staff, puts personal data back."""
+
+    def __init__(self, principal: Principal) -> None:
+        self._principal = principal
+
+    async def show(self, workspace: Workspace, event: StoredEvent) -> StoredEvent | None:
+        """Return the event as this reader may see it, or None."""
+        if event.audience == "staff" and self._principal.role == "customer":
+            return None
+        if not _has_placeholder(event.data):
+            return event
+        values = await workspace.read(lambda tx: vault.values(tx, event.conversation_id))
+        return replace(event, data=_reveal_all(event.data, values))
+
+
+def _has_placeholder(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_placeholder(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_has_placeholder(item) for item in value)
+    return isinstance(value, str) and PLACEHOLDER.search(value) is not None
+
+
+def _reveal_all(value: Any, values: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _reveal_all(item, values) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_reveal_all(item, values) for item in value]
+    return reveal(value, values) if isinstance(value, str) else value
+
+
+def message_view(message: Message, values: dict[str, str]) -> Message:
+    """Return a message with personal data put back."""
+    return replace(message, text=reveal(message.text, values))
+
+
+def review_view(tx: Tx, review: Review) -> Review:
+    """Return a review with personal data put back into its draft."""
+    values = vault.values(tx, review.conversation_id)
+    return replace(review, draft=_reveal_all(review.draft, values))
+
+
+def before_next(tx: Tx, run_id: str, after: int) -> int:
+    """Return the conversation's number right before the run's next event after its own number ``after``."""
+    page = events.of_run(tx, run_id, after=after)
+    return page[0].seq - 1 if page else conversations.get(tx, runs.get(tx, run_id).conversation_id).last_event
+
+
+def run_view(tx: Tx, run_id: str) -> RunView:
+    """Return how a run stands and what it said."""
+    run = runs.get(tx, run_id)
+    said, citations, route = "", [], None
+    for event in events.of_run(tx, run_id, after=0):
+        if event.type == "message.completed":
+            said, citations = event.data["text"], event.data["citations"]
+        elif event.type == "step.finished" and event.data["name"] == "route":
+            route = event.data.get("route")
+    review = reviews.open_of_run(tx, run_id)
+    return RunView(
+        run_id=run.id,
+        conversation_id=run.conversation_id,
+        status=run.status,
+        outcome="review" if run.status == "waiting" else run.outcome,
+        text=reveal(said, vault.values(tx, run.conversation_id)),
+        citations=citations,
+        route=route,
+        review_id=review.id if review else None,
+        trace_id=run.trace_id,
+    )
