@@ -1,7 +1,183 @@
-"""The command line."""
+"""The command line. Everything heavy is imported inside the commands, so that ``--help`` answers at once."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    help="Handrail: AI workflow assistants with people in the loop, self-hosted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+evals = typer.Typer(help="Measure an assistant, or a part of it.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(evals, name="eval")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AssistantOption = Annotated[
+    Path | None, typer.Option("--assistant", help="The assistant's folder; the sample shop by default.")
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="The data folder; .data by default.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Where to write the new assistant.")]) -> None:
+    """Write the folder of a new assistant, ready to edit."""
+    from handrail.scaffold import write_assistant
+
+    made = _guarded(lambda: write_assistant(folder))
+    for path in made:
+        out.print(f"  {path}")
+    out.print(f"Edit these, then: handrail ingest --assistant {folder} && handrail chat --assistant {folder}")
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Stop after the conversations.")] = False,
+    data: DataOption = None,
+    port: Annotated[int | None, typer.Option(help="The port to serve on.")] = None,
+) -> None:
+    """Ingest the sample shop, hold three conversations, then serve it."""
+    from handrail.demo import run_demo
+
+    _run(lambda: run_demo(_settings(None, data, port=port), out, once=once))
+
+
+@app.command()
+def serve(
+    assistant: AssistantOption = None,
+    data: DataOption = None,
+    host: Annotated[str | None, typer.Option(help="The address to serve on.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to serve on.")] = None,
+) -> None:
+    """Serve an assistant over HTTP."""
+    from server.run import serve as serve_http
+
+    _guarded(lambda: serve_http(_settings(assistant, data, host=host, port=port)))
+
+
+@app.command()
+def chat(assistant: AssistantOption = None, data: DataOption = None) -> None:
+    """Talk to an assistant in the terminal."""
+    from handrail.terminal import hold_chat
+
+    _run(lambda: hold_chat(_settings(assistant, data), out))
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What a customer would ask.")],
+    as_json: JsonOption = False,
+    assistant: AssistantOption = None,
+    data: DataOption = None,
+) -> None:
+    """Ask one question; the answer streams sentence by sentence."""
+    from handrail.terminal import ask_once
+
+    _run(lambda: ask_once(_settings(assistant, data), out, question, as_json=as_json))
+
+
+@app.command()
+def ingest(
+    folder: Annotated[Path | None, typer.Argument(help="The documents; the assistant's own by default.")] = None,
+    assistant: AssistantOption = None,
+    data: DataOption = None,
+) -> None:
+    """Bring an assistant's knowledge up to date; a running server shows it in the next question."""
+    from handrail.terminal import ingest_folder
+
+    named = folder.resolve() if folder else None
+    _run(lambda: ingest_folder(_settings(assistant, data), out, named))
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How many passages.")] = 5,
+    as_json: JsonOption = False,
+    assistant: AssistantOption = None,
+    data: DataOption = None,
+) -> None:
+    """Search an assistant's knowledge as staff see it."""
+    from handrail.terminal import show_search
+
+    _run(lambda: show_search(_settings(assistant, data), out, query, limit=limit, as_json=as_json))
+
+
+@app.command()
+def doctor(assistant: AssistantOption = None, data: DataOption = None) -> None:
+    """Say what is missing and how to mend it."""
+    from handrail.doctor import examine
+
+    healthy = examine(lambda: _settings(assistant, data), out)
+    raise typer.Exit(0 if healthy else 1)
+
+
+@evals.command("run")
+def eval_run(
+    suites: Annotated[list[Path], typer.Argument(help="Suite files.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The folder that ${DATA} in suites stands for.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every case to this file.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Cases at once.")] = 4,
+) -> None:
+    """Run suites; exits 0 when their gates hold, 2 when one fails, 1 for errors."""
+    from evals.cli import run_command
+
+    code = _guarded(lambda: run_command(suites, data=data, json_file=json_file, concurrency=concurrency))
+    raise typer.Exit(code)
 
 
 def main() -> None:
     """Run the command line."""
+    app()
+
+
+def _settings(assistant: Path | None, data: Path | None, **more: Any) -> Any:
+    from graphs.settings import Settings
+
+    given = {"assistant": assistant and assistant.resolve(), "data": data, **more}
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _run(work: Callable[[], Awaitable[int | None]]) -> None:
+    import anyio
+
+    code = _guarded(lambda: anyio.run(work, backend_options={"use_uvloop": True}))
+    raise typer.Exit(code or 0)
+
+
+def _guarded(work: Callable[[], T]) -> T:
+    """Run a command; an error with a name is told in plain words and exits with 1."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except BaseException as error:
+        found = _named(error)
+        if found is None:
+            raise
+        err.print(str(found), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def _named(error: BaseException) -> BaseException | None:
+    """Return the error with a name in what may be a group of errors."""
+    from policies.errors import HandrailError
+
+    if isinstance(error, HandrailError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for each in error.exceptions if (found := _named(each))), None)
+    return None

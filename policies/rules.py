@@ -30,7 +30,7 @@ FACTS: dict[str, str] = {
 }
 
 STRICTNESS = (Outcome.PASS, Outcome.SAY, Outcome.REVISE, Outcome.REVIEW, Outcome.ESCALATE, Outcome.BLOCK)
-_IDENTIFIER = re.compile(r"(?<![\w.\"'])([a-zA-Z_]\w*)(?!\s*\()")
+_IDENTIFIER = re.compile(r"(?<![\w.\"'])([a-zA-Z_]\w*)\b(?!\s*\()")
 _LITERAL = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _WORDS = frozenset({"true", "false", "null", "in"})
 _BOUND = re.compile(r"\.(?:exists|all|exists_one|filter|map)\(\s*([a-zA-Z_]\w*)\s*,")

@@ -1,57 +1,78 @@
-"""One worker in front of a model: callers share batches, big requests let small ones pass."""
+"""One worker in front of a model: small requests share a slice, big ones go slice by slice."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 
 import anyio
 import anyio.to_thread
 import numpy as np
+from numpy.typing import NDArray
 
 from policies.errors import Unavailable
 from tools.encoder.ports import Model, Vectors
 
-SLICE_TEXTS = 32
-SLICE_CHARACTERS = 2_000
-"""About 40 ms of one core at fp32: the longest that a query waits for a slice of someone else's."""
-TEXT_CHARACTERS = 1_000
-"""Beyond this a text costs no more, since models cut it off (256 tokens for MiniLM)."""
+SLICE = 1_200
+"""Characters encoded at once, some 25 ms: a query waits no longer for somebody else's documents."""
 REMEMBERED = 2_048
+"""Recent texts whose vectors are kept, so that the agents of one turn pay once: 3 MB at 384 dimensions."""
+_LONGEST = 1_000
+"""Models cut a text off (MiniLM at 256 tokens), so characters beyond these cost nothing."""
+_OVERHEAD = 20
+"""What a text costs whatever its length, in characters."""
+
+Vector = NDArray[np.float32]
 
 
 class _Request:
     """What one caller still waits for."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        # Alike lengths in one slice: little padding.
+    def __init__(self, texts: Iterable[str]) -> None:
+        # Texts of alike length in one slice need little padding.
         self.todo = deque(sorted(texts, key=len))
-        self.found: dict[str, Vectors] = {}
+        self.cost = sum(map(_cost, self.todo))
+        self.is_bulk = self.cost > SLICE and len(self.todo) > 1
+        self.found: dict[str, Vector] = {}
         self.failure: Exception | None = None
         self.done = anyio.Event()
-        self.whole = len(_first_slice(self.todo, SLICE_TEXTS, SLICE_CHARACTERS)) == len(texts)
-        """Whether one slice holds it all; such requests are remembered, bulk is not."""
 
-    def accept(self, found: dict[str, Vectors]) -> None:
-        """Take the vectors of the texts that were at the head of ``todo``."""
-        while self.todo and self.todo[0] in found:
+    def slice(self) -> list[str]:
+        """The texts to encode next: one at least, and as many as fit."""
+        texts, room = [self.todo[0]], SLICE - _cost(self.todo[0])
+        for text in islice(self.todo, 1, None):
+            room -= _cost(text)
+            if room < 0:
+                break
+            texts.append(text)
+        return texts
+
+    def accept(self, vectors: dict[str, Vector]) -> None:
+        """Take the vectors of the texts that ``slice`` gave."""
+        while self.todo and self.todo[0] in vectors:
             text = self.todo.popleft()
-            self.found[text] = found[text]
+            self.found[text] = vectors[text]
         if not self.todo:
             self.done.set()
 
-    def fail(self, failure: Exception) -> None:
-        """Let the caller raise ``Unavailable``."""
-        self.failure = failure
+    def fail(self, message: str, cause: Exception | None = None) -> None:
+        """Make the caller raise; each caller gets an exception of its own."""
+        self.failure = Unavailable(message, code="encoder.failed")
+        self.failure.__cause__ = cause
         self.done.set()
 
 
-class BatchingEncoder:
-    """An ``Encoder`` over a blocking model; made by ``batching``.
+def _cost(text: str) -> int:
+    return _OVERHEAD + min(len(text), _LONGEST)
 
-    ``encode`` may be called from any task of the event loop, as often and as concurrently as wanted. A lone text
-    is encoded at once. Raises ``Unavailable`` when the model fails or the encoder is closed.
+
+class BatchingEncoder:
+    """An ``Encoder`` over a blocking model; ``batching`` makes and ends it.
+
+    ``encode`` may be called from any task of the loop. It raises ``Unavailable`` if the model fails or the
+    encoder is closed.
     """
 
     def __init__(self, model: Model) -> None:
@@ -59,72 +80,108 @@ class BatchingEncoder:
         self.dimensions = model.dimensions
         self._model = model
         self._waiting: deque[_Request] = deque()
+        self._unanswered: set[_Request] = set()
         self._wake = anyio.Event()
         self._closed = False
-        self._recent: OrderedDict[str, Vectors] = OrderedDict()
-        # Its own limiter: the encoder never waits for a thread that someone else holds.
+        self._recent: OrderedDict[str, Vector] = OrderedDict()
+        # A limiter of its own: whoever uses up the default one can't hold up the encoder.
         self._limiter = anyio.CapacityLimiter(1)
 
     async def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode texts as ``Encoder.encode`` says."""
-        if self._closed:
-            raise _closed()
-        found = {text: self._recall(text) for text in texts if text in self._recent}
-        missing = [text for text in dict.fromkeys(texts) if text not in found]
+        found = {text: self._recent[text] for text in texts if text in self._recent}
+        for text in found:
+            self._recent.move_to_end(text)
+        missing = dict.fromkeys(text for text in texts if text not in found)
         if missing:
             found |= await self._request(_Request(missing))
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        for row, text in zip(vectors, texts, strict=True):
-            row[:] = found[text]
+        for row, text in enumerate(texts):
+            vectors[row] = found[text]
         return vectors
 
-    async def _request(self, request: _Request) -> dict[str, Vectors]:
+    async def _request(self, request: _Request) -> dict[str, Vector]:
+        if self._closed:
+            request.fail("The encoder is closed.")
+        self._unanswered.add(request)
         self._waiting.append(request)
         self._wake.set()
         try:
             await request.done.wait()
         finally:
-            if request in self._waiting:  # cancelled before its turn
-                self._waiting.remove(request)
-            request.todo.clear()
+            self._unanswered.discard(request)
         if request.failure is not None:
-            raise Unavailable(f"The encoder failed: {request.failure}", code="encoder.failed") from request.failure
+            raise request.failure
         return request.found
 
-    def _recall(self, text: str) -> Vectors:
-        self._recent.move_to_end(text)
-        return self._recent[text]
-
     async def work(self) -> None:
-        """Serve until cancelled."""
+        """Serve requests until cancelled."""
         while True:
-            while self._waiting:
-                await self._serve(self._next_slice())
+            while taken := self._take():
+                await self._serve(taken)
             self._wake = anyio.Event()
             await self._wake.wait()
 
-    def _next_slice(self) -> list[_Request]:
-        """Take the requests at the front that fit whole into one slice, or else the first alone."""
-        taken = [self._waiting.popleft()]
-        texts, characters = len(taken[0].todo), _cost(taken[0].todo)
-        while self._waiting and taken[0].whole:
+    def close(self) -> None:
+        """Fail whoever still waits, and whoever comes later."""
+        self._closed = True
+        for request in self._unanswered:
+            request.fail("The encoder is closed.")
+
+    def _take(self) -> list[_Request]:
+        """The small requests at the front that fit into one slice, or the bulk request at the front."""
+        taken: list[_Request] = []
+        room = SLICE
+        while self._waiting:
             request = self._waiting[0]
-            texts, characters = texts + len(request.todo), characters + _cost(request.todo)
-            if texts > SLICE_TEXTS or characters > SLICE_CHARACTERS:
+            if request in self._unanswered:
+                if taken and (request.is_bulk or request.cost > room):
+                    break
+                taken.append(request)
+                room -= request.cost
+            self._waiting.popleft()
+            if taken and taken[0].is_bulk:
                 break
-            taken.append(self._waiting.popleft())
         return taken
 
-    async def _serve(self, requests: list[_Request]) -> None:
-        texts = list(dict.fromkeys(text for request in requests for text in _slice_of(request)))
+    async def _serve(self, taken: list[_Request]) -> None:
+        texts = list(dict.fromkeys(text for request in taken for text in request.slice()))
         try:
             vectors = await anyio.to_thread.run_sync(self._model.encode, texts, limiter=self._limiter)
         except Exception as failure:
-            for request in requests:
-                request.fail(failure)
+            for request in taken:
+                request.fail(f"The encoder failed: {failure}", failure)
             return
-        finally:
-            ...
         found = dict(zip(texts, vectors, strict=True))
-        for request in requests:
+        for request in taken:
             request.accept(found)
+            if request.todo:
+                # Behind those that came meanwhile: they wait for one slice of it, not for all.
+                self._waiting.append(request)
+        if not taken[0].is_bulk:
+            self._remember(found)
+
+    def _remember(self, found: dict[str, Vector]) -> None:
+        # Copies: a row of the slice would keep the whole slice in memory.
+        self._recent |= {text: vector.copy() for text, vector in found.items()}
+        while len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
+
+
+@asynccontextmanager
+async def batching(model: Model) -> AsyncIterator[BatchingEncoder]:
+    """Run a model behind a ``BatchingEncoder``; at the end, callers that still wait get ``Unavailable``."""
+    encoder = BatchingEncoder(model)
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(encoder.work)
+        try:
+            yield encoder
+        except Exception as error:
+            # Raised below, outside the group, which would wrap it into an ExceptionGroup.
+            failure = error
+        finally:
+            encoder.close()
+            group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -11,13 +11,16 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)"), r"\1"),
     (re.compile(r"\[([^\]\n]+)\](?:\([^)\n]*\)|\[[^\]\n]*\])"), r"\1"),
     (re.compile(r"<((?:https?|mailto):[^>\s]+)>"), r"\1"),
-    (re.compile(r"</?[a-zA-Z][^<>\n]*>"), " "),
+    (re.compile(r"</?[a-z][\w-]*(?:\s[^<>]*)?/?>|</?[A-Z]\w*(?:\s[^<>]*)?/>"), " "),
     (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1", re.S), r"\2"),
     (re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]+?)(?<=\S)\*(?![\w*])"), r"\1"),
     (re.compile(r"(?<![\w_])_(?=[^\s_])([^_\n]+?)(?<=\S)_(?![\w_])"), r"\1"),
-    (re.compile(r"`([^`\n]+)`"), r"\1"),
     (re.compile(r"\\([\\`*_{}\[\]()#+\-.!|$])"), r"\1"),
 )
+# Code is set aside while the rules run: what looks like markup in it is not.
+_CODE = re.compile(r"(`+)([^`\n]+)\1")
+_HIDE = {ord(mark): 0xE000 + index for index, mark in enumerate("<>*_[]()#`\\!|")}
+_SHOW = {hidden: mark for mark, hidden in _HIDE.items()}
 _ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$")
 _DELIMITER = re.compile(r"^[ \t]*\|?[ \t]*:?-{1,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?[ \t]*$")
 _CELL = re.compile(r"(?<!\\)\|")
@@ -28,9 +31,10 @@ def clean(text: str) -> str:
     """Return the text without Markdown and HTML markup, on one line; table rows read ``a, b, c``."""
     lines = [", ".join(filter(None, cells(line))) if _ROW.match(line) else line for line in text.split("\n")]
     text = "\n".join(line for line in lines if not _DELIMITER.match(line) or not line.strip())
+    text = _CODE.sub(lambda match: match.group(2).translate(_HIDE), text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    return _SPACE.sub(" ", text).strip()
+    return _SPACE.sub(" ", text.translate(_SHOW)).strip()
 
 
 def quote(text: str, start: int, end: int) -> str:
@@ -46,7 +50,9 @@ def quote(text: str, start: int, end: int) -> str:
     names = _columns(text[:start])
     if len(names) != len(values):
         return ", ".join(filter(None, values))
-    return "; ".join(f"{name}: {value}" if name else value for name, value in zip(names, values, strict=True) if value)
+    return "; ".join(
+        f"{name}: {value}" if name else value for name, value in zip(names, values, strict=True) if value
+    )
 
 
 def cells(row: str) -> list[str]:

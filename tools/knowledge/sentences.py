@@ -13,23 +13,26 @@ Span = tuple[int, int]
 MAX_WORDS = 120
 """A sentence longer than this (a block of code, a legal list) is cut at line breaks, or else between words."""
 
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof sr jr st vs etc e.g i.e cf al fig figs no nos vol dept est approx apt ave blvd rd ext tel "
-    "inc ltd co corp llc jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun a.m p.m min max "
-    "art sec ch pp incl excl".split()
+# After these a sentence goes on, whatever follows.
+_CLOSED = re.compile("mr|mrs|ms|dr|prof|vs|e\\.g|i\\.e|cf|al|figs?|nos|vol|approx|apt|tel|art|sec|ch|pp")
+# These end sentences as often as not: a capital that follows decides for the end.
+_OPEN = re.compile(
+    "sr|jr|st|etc|no|dept|est|ave|blvd|rd|ext|inc|ltd|co|corp|llc|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
+    "|mon|tue|wed|thu|fri|sat|sun|a\\.m|p\\.m|min|max|incl|excl"
 )
-# These end sentences as often as not; a following capital decides for the end.
-_OPEN = frozenset({"etc", "inc", "ltd", "co", "corp", "llc", "a.m", "p.m", "no", "min", "max", "sat", "sun", "mar", "est"})
 
 _WHOLE = re.compile(
     r"\[[A-Z][A-Z_]*_\d+\]"
     r"|`+[^`\n]+`+"
     r"|!?\[[^\]\n]*\]\([^)\s]*(?:\s+\"[^\"\n]*\")?\)"
+    r"|</?[a-zA-Z][^<>]*>"
     r"|(?:https?://|www\.)[^\s<>|]*[^\s<>|.,;:!?)\]'\"*_]"
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 )
 _END = re.compile(r"(?:[.!?]+|…)[\"'”’»)\]*_]*(?=\s|$)")
-_BREAK = re.compile(r"\n[ \t]*(?:\r?\n[ \t]*)+|\n(?=[ \t]*(?:[-*+•]|\d{1,3}[.)]|>|\||#{1,6}|:::)(?:[ \t]|\w|$))")
+_BREAK = re.compile(
+    r"\n[ \t]*(?:\r?\n[ \t]*)+|(?<=\|)[ \t]*\n|\n(?=[ \t]*(?:\||:::|(?:[-*+•]|\d{1,3}[.)]|>|#{1,6})[ \t]))"
+)
 _MARKER = re.compile(r"\s*(?:(?:[-*+•](?!\*)|\d{1,3}[.)]|>|#{1,6})[ \t]+)*")
 _WORD_BEFORE = re.compile(r"(?:^|[\s(\[\"'“‘*_])([^\s(\[\"'“‘*_]+)$")
 _WORDS = re.compile(r"\S+")
@@ -54,7 +57,7 @@ def finished(text: str) -> int:
     cut = spans(text)
     if not cut:
         return 0
-    start, end = cut[-1]
+    end = cut[-1][1]
     if end < len(text.rstrip(" \t")) or (text[end:].strip(" \t") == "" and "\n\n" in text[end:]):
         return end
     return cut[-2][1] if len(cut) > 1 else 0
@@ -71,7 +74,7 @@ def _in_block(text: str, start: int, stop: int) -> list[Span]:
         found.extend(_trim(text, start, match.end()))
         start = match.end()
     found.extend(_trim(text, start, stop))
-    return [piece for span in found for piece in _at_most(text, span)]
+    return [piece for span in found for piece in at_most(text, span)]
 
 
 def _inside(position: int, whole: list[Span]) -> bool:
@@ -86,14 +89,12 @@ def _ends(text: str, start: int, match: re.Match[str], stop: int) -> bool:
     word = before.group(1).lower() if before else ""
     if not match.group().startswith(".") or match.group().startswith(".."):
         return True
-    if word in _ABBREVIATIONS:
-        return word in _OPEN and bool(following) and following[0].isupper() and not _is_value(word, following)
+    if _CLOSED.fullmatch(word):
+        return False
+    if _OPEN.fullmatch(word):
+        return not following or following[0].isupper()
     initial = len(word) == 1 and word.isalpha() and word != "i"
     return not (initial and following) and not re.fullmatch(r"(?:[a-z]\.)+[a-z]", word)
-
-
-def _is_value(word: str, following: str) -> bool:
-    return word in {"no", "min", "max"} and following[0].isdigit()
 
 
 def _trim(text: str, start: int, stop: int) -> list[Span]:
@@ -103,7 +104,8 @@ def _trim(text: str, start: int, stop: int) -> list[Span]:
     return [(start, stop)] if _LETTER.search(text, start, stop) else []
 
 
-def _at_most(text: str, span: Span) -> list[Span]:
+def at_most(text: str, span: Span) -> list[Span]:
+    """Cut a span of more than ``MAX_WORDS`` words, at line breaks if there are any."""
     words = [match.span() for match in _WORDS.finditer(text, *span)]
     if len(words) <= MAX_WORDS:
         return [span]

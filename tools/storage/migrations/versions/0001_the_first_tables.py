@@ -199,6 +199,7 @@ def upgrade() -> None:
         sa.Column("conversation_version", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=True),
+        sa.Column("intent", sa.String(), nullable=True),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("released", sa.Boolean(), nullable=False),
@@ -214,10 +215,7 @@ def upgrade() -> None:
     with op.batch_alter_table("run", schema=None) as batch_op:
         batch_op.create_index("run_by_conversation", ["workspace_id", "conversation_id", "status"], unique=False)
         batch_op.create_index(
-            "run_unfinished",
-            ["status"],
-            unique=False,
-            sqlite_where=sa.text("status in ('queued', 'running')"),
+            "run_unfinished", ["status"], unique=False, sqlite_where=sa.text("status in ('queued', 'running')")
         )
 
     op.create_table(

@@ -1,0 +1,188 @@
+"""Cases and other JSON lines: reading them, with every mistake told as file, line and field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from policies.errors import ConfigError
+from policies.types import JSON
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Row(BaseModel):
+    """One line of a data file; keys that we do not know are the data set's own and stay unread."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+
+
+class CaseRow(Row):
+    """What every case has."""
+
+    id: Text
+    tags: tuple[str, ...] = ()
+
+
+class ExpectedIntent(Row):
+    """The right intent; None when the message is out of scope. It must be said either way."""
+
+    intent: Text | None
+
+
+class RouterCase(CaseRow):
+    """A message and its intent; files of intents have this form too."""
+
+    input: Text
+    expected: ExpectedIntent
+
+
+class ExpectedDocuments(Row):
+    """The documents that hold the answer."""
+
+    documents: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class RetrieverCase(CaseRow):
+    """A question and the documents that must be found."""
+
+    input: Text
+    expected: ExpectedDocuments
+
+
+class DocumentRow(Row):
+    """One document of a knowledge base that is a JSONL file."""
+
+    id: Text
+    text: Text
+    title: str = ""
+    audience: Literal["customer", "staff"] = "customer"
+
+
+class Script(Row):
+    """What the customer writes, one message after the other."""
+
+    turns: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class ExpectedAnswer(Row):
+    """What the last turn must lead to."""
+
+    outcome: Literal["answered", "person"]
+    documents: tuple[Text, ...] = ()
+    """At least one of them is cited."""
+    facts: tuple[Text | tuple[Text, ...], ...] = ()
+    """Each is in the answer; of a list, any one."""
+    forbidden: tuple[Text, ...] = ()
+    owner: Literal["bot", "queue", "human"] | None = None
+    """Who has the conversation in the end."""
+
+
+class ConversationCase(CaseRow):
+    """A conversation of which the last turn is judged."""
+
+    input: Script
+    expected: ExpectedAnswer
+
+
+class Question(Row):
+    """A question with the one passage that may hold its answer."""
+
+    question: Text
+    passage: Text
+    title: str = ""
+
+
+class ExpectedAnswerable(Row):
+    """Whether the passage holds the answer."""
+
+    answerable: bool
+
+
+class DrafterCase(CaseRow):
+    """A question to answer from a passage, or not to answer."""
+
+    input: Question
+    expected: ExpectedAnswerable
+
+
+R = TypeVar("R", bound=Row)
+C = TypeVar("C", bound=CaseRow)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case(Generic[C]):
+    """One case and where it stands."""
+
+    data: C
+    file: Path
+    line: int
+    raw: JSON
+    """``input`` and ``expected`` as the file has them."""
+
+    def wrong(self, field: str, problem: str, remedy: str) -> ConfigError:
+        """Return the error for a field of this case."""
+        return ConfigError(f"{self.file}:{self.line}: {field}: {problem}.", remedy=remedy)
+
+
+def read_cases(files: Sequence[Path], model: type[C]) -> tuple[Case[C], ...]:
+    """Read and check all cases; ids are unique in their file."""
+    cases: list[Case[C]] = []
+    for file in files:
+        seen: set[str] = set()
+        for line, raw, data in read_rows(file, model):
+            case = Case(data=data, file=file, line=line, raw={key: raw[key] for key in ("input", "expected")})
+            if data.id in seen:
+                raise case.wrong("id", f"{data.id!r} stands twice in this file", "Give each case its own id.")
+            seen.add(data.id)
+            cases.append(case)
+    return tuple(cases)
+
+
+def read_rows(file: Path, model: type[R]) -> Iterator[tuple[int, JSON, R]]:
+    """Yield line number, raw object and checked row of a JSONL file that must not be empty."""
+    empty = True
+    for line, text in enumerate(_text(file).splitlines(), start=1):
+        if not text.strip():
+            continue
+        empty = False
+        raw = _object(file, line, text)
+        try:
+            yield line, raw, model.model_validate(raw)
+        except ValidationError as error:
+            raise _explained(file, line, error) from error
+    if empty:
+        raise ConfigError(f"{file}: there are no cases in it.", remedy="Write one JSON object a line.")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: the file is missing.", remedy="Mend the path in the suite.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: can't be read: {error}.", remedy="Save it as UTF-8 text.") from error
+
+
+def _object(file: Path, line: int, text: str) -> JSON:
+    try:
+        raw: Any = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"{file}:{line}: this is not JSON: {error}.", remedy="Mend the line.") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{file}:{line}: this is no JSON object.", remedy="Write one object a line.")
+    return raw
+
+
+def _explained(file: Path, line: int, error: ValidationError) -> ConfigError:
+    lines = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"])
+        told = "this field is required" if problem["type"] == "missing" else problem["msg"]
+        lines.append(f"{file}:{line}: {field}: {told}.")
+    return ConfigError("\n".join(lines), remedy="Mend the field named and start again.")

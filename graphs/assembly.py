@@ -1,0 +1,134 @@
+"""The composition root: settings and an assistant folder in, a working service out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+
+from agents.checker import LocalChecker
+from agents.drafter import LocalDrafter
+from agents.escalation import LocalEscalation
+from agents.router import LocalRouter
+from graphs.engine import Engine
+from graphs.hub import Hub
+from graphs.segments import Segments
+from graphs.service import Service
+from graphs.settings import Settings
+from graphs.support import build_support_graph
+from graphs.team import Team
+from policies.types import Principal
+from tools.assistants import Assistant, load_assistant
+from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
+from tools.encoder.opening import open_encoder
+from tools.encoder.ports import Encoder
+from tools.guards.language import identify_language
+from tools.knowledge.base import Knowledge, open_knowledge
+from tools.storage import idempotency, runs
+from tools.storage.checkpoints import open_checkpoints
+from tools.storage.database import open_database
+from tools.storage.sealing import Sealer, load_or_make_key
+from tools.storage.store import Store
+
+log = logging.getLogger("handrail")
+TICK_SECONDS = 5.0
+HOUR_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """Everything that one process serves."""
+
+    settings: Settings
+    assistant: Assistant
+    service: Service
+    knowledge: Knowledge
+    encoder: Encoder
+    principal: Principal
+    """The local admin, in whose name CLI and server call."""
+
+
+@asynccontextmanager
+async def open_product(
+    settings: Settings,
+    *,
+    announce: Callable[[str], None] = log.info,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+) -> AsyncIterator[Product]:
+    """Build the service, take up runs that an earlier process left, and close everything in the end.
+
+    ``announce`` is told what takes long. Raises ``ConfigError`` for what the operator must mend.
+    """
+    clock, ids = clock or SystemClock(), ids or TimeOrderedIds()
+    assistant = load_assistant(settings.assistant)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings.data / "handrail.db"))
+        announce("loading the encoder")
+        encoder = await stack.enter_async_context(
+            open_encoder(assistant.file.encoder, settings.data / "cache", announce)
+        )
+        chroma = settings.chroma_url or settings.data / "chroma"
+        base = await stack.enter_async_context(open_knowledge(database, encoder, chroma, clock=clock, ids=ids))
+        knowledge = base.of(settings.workspace, assistant.name)
+        announce("teaching the router the intents")
+        team = await build_team(assistant, knowledge, encoder)
+        checkpoints = await stack.enter_async_context(open_checkpoints(settings.data / "checkpoints.db"))
+        hub = Hub()
+        sealer = Sealer(load_or_make_key(settings.data / "vault.key"))
+        store = Store(database=database, clock=clock, ids=ids, sealer=sealer, publish=hub.publish)
+        segments = Segments(
+            store=store,
+            graph=build_support_graph(checkpoints),
+            checkpoints=checkpoints,
+            team_of=lambda _version: team,
+            deadline=settings.run_seconds,
+            attempts=settings.segment_attempts,
+        )
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        engine = Engine(tasks, segments.work, concurrency=settings.concurrency)
+        service = Service(store=store, hub=hub, engine=engine, assistant=assistant)
+        for pending in await database.read(runs.pending):
+            engine.submit(pending)
+        tasks.start_soon(_keep_house, service)
+        principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
+        try:
+            yield Product(
+                settings=settings,
+                assistant=assistant,
+                service=service,
+                knowledge=knowledge,
+                encoder=encoder,
+                principal=principal,
+            )
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+async def build_team(assistant: Assistant, knowledge: Knowledge, encoder: Encoder) -> Team:
+    """Hire the local tier's agents for an assistant."""
+    return Team(
+        assistant=assistant,
+        router=await LocalRouter.fit(assistant.intents, assistant.out_of_scope, encoder),
+        searcher=knowledge,
+        drafter=LocalDrafter(encoder, knowledge.vectors_of),
+        checker=LocalChecker(encoder),
+        escalation=LocalEscalation(),
+        language=identify_language,
+    )
+
+
+async def _keep_house(service: Service) -> None:
+    """From time to time: expired reviews get their breach action, old idempotency keys go."""
+    last_hourly = -HOUR_SECONDS
+    while True:
+        await service.expire_reviews()
+        if anyio.current_time() - last_hourly >= HOUR_SECONDS:
+            now = service.store.clock.now()
+            await service.store.database.write(lambda connection: idempotency.forget_old(connection, now))  # noqa: B023
+            last_hourly = anyio.current_time()
+        await anyio.sleep(TICK_SECONDS)

@@ -1,0 +1,87 @@
+"""The doctor: looks at what Handrail needs and says how to mend what is missing."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from policies.errors import HandrailError
+
+if TYPE_CHECKING:
+    from graphs.settings import Settings
+
+NEEDED = ("chromadb", "fastapi", "langgraph", "onnxruntime", "sentence_transformers", "sklearn", "sqlalchemy")
+FREE_BYTES = 500_000_000
+
+
+def examine(load: Callable[[], Settings], out: Console) -> bool:
+    """Print one line a check; returns whether all is well."""
+    try:
+        settings = load()
+    except ValueError as error:
+        out.print(f"[red]✗[/red] settings: {error}", soft_wrap=True)
+        return False
+    checks = (_python, _packages, _weights, _disk, _assistant, _data, _server)
+    results = [_told(check, settings, out) for check in checks]
+    return all(results)
+
+
+def _told(check: Callable[[Settings], str], settings: Settings, out: Console) -> bool:
+    try:
+        out.print(f"[green]✓[/green] {check(settings)}", soft_wrap=True)
+    except HandrailError as error:
+        out.print(f"[red]✗[/red] {error}", soft_wrap=True)
+        return False
+    return True
+
+
+def _python(_settings: Settings) -> str:
+    return f"Python {sys.version.split()[0]}"
+
+
+def _packages(_settings: Settings) -> str:
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise HandrailError(f"Packages are missing: {', '.join(missing)}.", remedy="Run `make setup`.")
+    return "packages are installed"
+
+
+def _weights(_settings: Settings) -> str:
+    from tools.encoder.minilm import SHA256, packaged_folder, verify
+
+    verify(packaged_folder() / "model.safetensors", SHA256)
+    return "the encoder's weights are the published ones"
+
+
+def _disk(settings: Settings) -> str:
+    folder = settings.data if settings.data.exists() else settings.data.absolute().parent
+    free = shutil.disk_usage(folder).free
+    if free < FREE_BYTES:
+        raise HandrailError(f"Only {free / 1e9:.1f} GB are free for {settings.data}.", remedy="Make room.")
+    return f"{free / 1e9:.0f} GB free for {settings.data}"
+
+
+def _assistant(settings: Settings) -> str:
+    from tools.assistants import load_assistant
+
+    assistant = load_assistant(settings.assistant)
+    return f"assistant {assistant.name}: {len(assistant.intents)} intents, {len(assistant.rules)} rules"
+
+
+def _data(settings: Settings) -> str:
+    database = settings.data / "handrail.db"
+    if not database.exists():
+        raise HandrailError(f"Nothing was ingested into {settings.data} yet.", remedy="Run `handrail ingest`.")
+    return f"data folder {settings.data}: {database.stat().st_size / 1e6:.1f} MB of rows"
+
+
+def _server(settings: Settings) -> str:
+    from tools.storage.lock import running_server
+
+    url = running_server(settings.data)
+    return f"a server runs on {url}" if url else "no server runs on this data folder"

@@ -1,0 +1,147 @@
+"""What the commands show in a terminal: streamed answers, citations, progress and search results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from handrail.client import Client, connect
+
+if TYPE_CHECKING:
+    from graphs.settings import Settings
+
+JSON = dict[str, Any]
+
+
+async def ask_once(settings: Settings, out: Console, question: str, *, as_json: bool) -> int:
+    """Ask one question, of the running server if there is one; returns the exit code."""
+    async with connect(settings, _quiet) as client:
+        await ensure_knowledge(client, settings, out if not as_json else None)
+        conversation_id = await client.create_conversation()
+        if not as_json:
+            await show_turn(client, out, conversation_id, question)
+            return 0
+        run_id = None
+        async for event in client.send(conversation_id, question):
+            run_id = event["run_id"]
+        run = await client.get_run(str(run_id))
+    keys = ("text", "citations", "outcome", "route", "run_id", "conversation_id", "review_id", "trace_id")
+    print_json(out, {key: run[key] for key in keys})
+    return 0
+
+
+async def hold_chat(settings: Settings, out: Console) -> int:
+    """Hold one conversation until the input ends; returns the exit code."""
+    import anyio
+
+    async with connect(settings, _quiet) as client:
+        await ensure_knowledge(client, settings, out)
+        conversation_id = await client.create_conversation()
+        out.print("Write a message; an empty line or Ctrl-D ends the chat.", style="dim")
+        while True:
+            try:
+                text = await anyio.to_thread.run_sync(lambda: out.input("[bold]You:[/bold] "))
+            except EOFError:
+                return 0
+            if not text.strip():
+                return 0
+            await show_turn(client, out, conversation_id, text)
+
+
+async def show_turn(client: Client, out: Console, conversation_id: str, text: str) -> JSON:
+    """Send a message, print what comes as it comes, and return the run."""
+    citations: list[JSON] = []
+    run_id = ""
+    async for event in client.send(conversation_id, text):
+        run_id = event["run_id"]
+        match event["type"]:
+            case "message.created" if event["author"] == "bot":
+                out.print("[bold green]Assistant:[/bold green] ", end="")
+            case "message.delta":
+                out.print(escape(event["text"]), end="", soft_wrap=True)
+            case "message.completed":
+                out.print()
+                citations = event["citations"]
+            case "message.replaced":
+                out.print(f"\n[yellow](taken back: {event['reason']})[/yellow]")
+            case "run.paused":
+                out.print(f"[yellow]{escape(event['text'])}[/yellow]")
+            case "handoff":
+                out.print(f"[yellow]-> handed to a person, queue {event['queue']}[/yellow]")
+    for number, citation in enumerate(citations, start=1):
+        place = f"{citation['document']}, characters {citation['start']}-{citation['end']}"
+        out.print(f"  [dim]\\[{number}] {escape(citation['title'])} ({escape(place)})[/dim]", soft_wrap=True)
+    return await client.get_run(run_id)
+
+
+async def ensure_knowledge(client: Client, settings: Settings, out: Console | None) -> None:
+    """Ingest the assistant's own documents if nothing was ever ingested."""
+    if not await client.search("anything", 1):
+        await show_ingest(client, out or Console(stderr=True), settings.assistant / "knowledge")
+
+
+async def ingest_folder(settings: Settings, out: Console, folder: Path | None) -> int:
+    """Ingest a folder; returns 1 when a document could not be read, though the rest went in."""
+    async with connect(settings, _quiet) as client:
+        report = await show_ingest(client, out, folder or settings.assistant / "knowledge")
+    return 1 if report["failed"] else 0
+
+
+async def show_ingest(client: Client, out: Console, folder: Path) -> JSON:
+    """Ingest a folder with a progress bar and print what was done."""
+    report: JSON = {}
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=out) as bar:
+        task = bar.add_task("Ingesting", total=None, rate="")
+        async for event in client.ingest(folder):
+            if event["type"] == "report":
+                report = event
+                continue
+            elapsed = bar.tasks[0].elapsed or 0
+            rate = f"{event['done'] / elapsed:.0f} chunks/s" if elapsed else ""
+            bar.update(task, completed=event["done"], total=event["total"], rate=rate)
+    changes = ", ".join(f"{len(report[name])} {name}" for name in ("added", "changed", "removed"))
+    out.print(
+        f"Knowledge: {changes}, {report['unchanged']} unchanged; {report['chunks']} chunks "
+        f"in {report['seconds']:.1f} s (index {report['index_version']})."
+    )
+    for path, reason in report["failed"]:
+        out.print(f"  left out {escape(path)}: {escape(reason)}", style="red")
+    return report
+
+
+async def show_search(settings: Settings, out: Console, query: str, *, limit: int, as_json: bool) -> int:
+    """Print the passages nearest to a query; returns the exit code."""
+    async with connect(settings, _quiet) as client:
+        await ensure_knowledge(client, settings, None if as_json else out)
+        passages = await client.search(query, limit)
+    if as_json:
+        print_json(out, {"query": query, "passages": passages})
+        return 0
+    for passage in passages:
+        out.print(f"[bold]{escape(passage['title'])}[/bold] · {escape(passage['heading'])} ", end="")
+        out.print(f"[dim]{escape(passage['document'])} {passage['score']:.3f}[/dim]")
+        out.print(escape(passage["text"].strip()), soft_wrap=True)
+        out.print()
+    return 0
+
+
+def print_json(out: Console, value: JSON) -> None:
+    """Print one JSON object on one line, without colour or wrapping."""
+    out.print(json.dumps(value, ensure_ascii=False), markup=False, soft_wrap=True)
+
+
+def _quiet(_what: str) -> None:
+    """Say nothing while things load."""

@@ -1,0 +1,101 @@
+"""What every encoder promises."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import numpy as np
+import pytest
+
+from tools.encoder import Encoder, Vectors, open_encoder
+from tools.encoder.minilm import packaged_folder
+
+pytestmark = [
+    pytest.mark.anyio,
+    # Raised inside torch and transformers when they are imported.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+TEXTS = ("Where is my parcel?", "", "Grüße aus Köln 🎈", "I want my money back. " * 200, "...")
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def cache(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # Exported once per checkout, if pytest may keep a cache.
+    kept: pytest.Cache | None = getattr(pytestconfig, "cache", None)
+    return kept.mkdir("encoders") if kept else tmp_path_factory.mktemp("encoders")
+
+
+@pytest.fixture(scope="module", params=["hashing", "all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8", "folder"])
+async def encoder(request: pytest.FixtureRequest, cache: Path) -> AsyncIterator[Encoder]:
+    name = str(packaged_folder()) if request.param == "folder" else request.param
+    async with open_encoder(name, cache) as opened:
+        yield opened
+
+
+def _similarity(vectors: Vectors, a: int, b: int) -> float:
+    return float(vectors[a] @ vectors[b])
+
+
+async def test_it_gives_one_unit_vector_per_text(encoder: Encoder) -> None:
+    vectors = await encoder.encode(TEXTS)
+    assert (vectors.shape, str(vectors.dtype)) == ((len(TEXTS), encoder.dimensions), "float32")
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
+
+
+async def test_no_texts_give_no_vectors(encoder: Encoder) -> None:
+    assert (await encoder.encode([])).shape == (0, encoder.dimensions)
+
+
+async def test_a_vector_does_not_depend_on_the_texts_beside_it(encoder: Encoder) -> None:
+    together = await encoder.encode([f"{text} once more" for text in TEXTS])
+    alone = np.concatenate([await encoder.encode([f"{text} once more"]) for text in TEXTS])
+    assert together == pytest.approx(alone, abs=1e-5)
+
+
+async def test_vectors_keep_the_order_of_the_texts_and_repeat_with_them(encoder: Encoder) -> None:
+    long, short, again = await encoder.encode(
+        ["a long text about cheese " * 9, "short", "a long text about cheese " * 9]
+    )
+    assert long == pytest.approx(again, abs=1e-6)
+    assert short == pytest.approx((await encoder.encode(["short"]))[0], abs=1e-5)
+
+
+async def test_related_texts_are_nearer_than_unrelated_ones(encoder: Encoder) -> None:
+    vectors = await encoder.encode(
+        ["reset my password", "how do I reset the password?", "opening hours on Sunday"]
+    )
+    assert _similarity(vectors, 0, 1) > _similarity(vectors, 0, 2) + 0.2
+
+
+async def test_a_caller_may_change_what_it_got(encoder: Encoder) -> None:
+    first = await encoder.encode(["mine alone"])
+    kept = first.copy()
+    first[:] = 0
+    assert await encoder.encode(["mine alone"]) == pytest.approx(kept, abs=1e-6)
+
+
+async def test_concurrent_callers_get_their_own_vectors(encoder: Encoder) -> None:
+    texts = [f"question number {n} of many" for n in range(20)]
+    found: dict[str, Vectors] = {}
+
+    async def ask(text: str) -> None:
+        found[text] = (await encoder.encode([text]))[0]
+
+    async with anyio.create_task_group() as group:
+        for text in texts:
+            group.start_soon(ask, text)
+    assert np.stack([found[text] for text in texts]) == pytest.approx(await encoder.encode(texts), abs=1e-5)
+
+
+async def test_its_id_is_its_own(encoder: Encoder, cache: Path) -> None:
+    async with open_encoder("hashing", cache) as other:
+        assert (encoder.id == other.id) == (type(encoder) is type(other))

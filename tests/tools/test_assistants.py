@@ -1,0 +1,89 @@
+"""An assistant folder loads whole, or says where it is wrong and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from handrail.scaffold import write_assistant
+from policies.errors import ConfigError
+from tools.assistants import load_assistant
+
+SAMPLES = Path(__file__).resolve().parent.parent.parent / "handrail" / "samples"
+
+
+@pytest.fixture(name="folder")
+def folder_fixture(tmp_path: Path) -> Path:
+    write_assistant(tmp_path / "new")
+    return tmp_path / "new"
+
+
+@pytest.mark.parametrize("name", ["support", "blank"])
+def test_the_samples_load(name: str) -> None:
+    assistant = load_assistant(SAMPLES / name)
+    assert len(assistant.version) == 16
+    assert all(intent.examples for intent in assistant.intents)
+
+
+def test_the_sample_shop_is_of_the_promised_size() -> None:
+    assistant = load_assistant(SAMPLES / "support")
+    assert len(list(assistant.knowledge.glob("*.md"))) >= 30
+    assert len(assistant.intents) >= 15
+    assert min(len(intent.examples) for intent in assistant.intents) >= 8
+
+
+def test_a_change_of_a_file_is_another_version(folder: Path) -> None:
+    before = load_assistant(folder).version
+    policy = folder / "policy.yaml"
+    policy.write_text(policy.read_text() + "\n# changed\n")
+    assert load_assistant(folder).version != before
+
+
+def break_file(folder: Path, name: str, old: str, new: str) -> None:
+    path = folder / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "where", "what"),
+    [
+        ("intents.yaml", "autonomy: human", "autonomy: robot", "intents.yaml:21: intents.1.autonomy", "'robot'"),
+        ("intents.yaml", "queue: general", "queues: general", "intents.yaml:7: intents.0.queues", "unknown key"),
+        ("intents.yaml", "    queue: general\n", "", "intents.yaml:5: intents.0.queue", "required"),
+        ("intents.yaml", "speak_to_person", "opening_hours", "intents.yaml:4: intents", "defined twice"),
+        (
+            "policy.yaml",
+            "amounts.exists(amount",
+            "sums.exists(amount",
+            "policy.yaml:6: rules.0.when",
+            "'sums' is no fact",
+        ),
+        ("policy.yaml", "effect: review", "effect: maybe", "policy.yaml:7: rules.0.effect", "'maybe'"),
+        ("policy.yaml", "languages: [en]", "languages: [en", "policy.yaml:3", "not YAML"),
+        ("policy.yaml", "default_queue: general", "languages: [de]", "policy.yaml:3: languages", "stands twice"),
+        ("assistant.yaml", "name: helper", "name: Big Helper", "assistant.yaml:2: name", "'Big Helper'"),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_field_and_remedy(
+    folder: Path, name: str, old: str, new: str, where: str, what: str
+) -> None:
+    break_file(folder, name, old, new)
+    with pytest.raises(ConfigError) as error:
+        load_assistant(folder)
+    assert f"{folder / ''}/{where}".replace("//", "/") in str(error.value)
+    assert what in str(error.value)
+    assert error.value.remedy
+
+
+def test_a_missing_file_is_told(folder: Path) -> None:
+    (folder / "policy.yaml").unlink()
+    with pytest.raises(ConfigError, match=r"policy.yaml: the file is missing"):
+        load_assistant(folder)
+
+
+def test_a_folder_that_is_not_empty_is_never_written_into(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="not empty"):
+        write_assistant(folder)

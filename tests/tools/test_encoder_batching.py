@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+import numpy as np
+import pytest
+
+from policies.errors import Unavailable
+from tools.encoder.batching import REMEMBERED, BatchingEncoder, batching
+from tools.encoder.ports import Vectors
+
+pytestmark = pytest.mark.anyio
+
+DOCUMENT = "d" * 1_000
+
+
+class HeldModel:
+    """Encodes a text as its length, records each slice, and waits for ``release`` when held."""
+
+    id = "held@1"
+    dimensions = 1
+
+    def __init__(self) -> None:
+        self.slices: list[list[str]] = []
+        self.gate = threading.Semaphore(0)
+        self.held = False
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.slices.append(list(texts))
+        if self.held:
+            self.gate.acquire(timeout=5)
+        if "poison" in texts:
+            raise ValueError("bad text")
+        return np.array([[len(text)] for text in texts], dtype=np.float32)
+
+    def release(self, slices: int = 1_000) -> None:
+        """Let this many slices pass."""
+        self.gate.release(slices)
+
+
+@pytest.fixture
+def model() -> HeldModel:
+    return HeldModel()
+
+
+@pytest.fixture
+async def encoder(model: HeldModel) -> AsyncIterator[BatchingEncoder]:
+    async with batching(model) as opened:
+        yield opened
+
+
+async def _until_slices(model: HeldModel, count: int) -> None:
+    with anyio.fail_after(5):
+        while len(model.slices) < count:  # noqa: ASYNC110 - the model runs in a thread
+            await anyio.sleep(0.001)
+
+
+def _documents(count: int) -> list[str]:
+    return [f"{n:04}{DOCUMENT}" for n in range(count)]
+
+
+async def test_a_lone_text_is_encoded_at_once(encoder: BatchingEncoder, model: HeldModel) -> None:
+    assert (await encoder.encode(["four"])).tolist() == [[4.0]]
+    assert model.slices == [["four"]]
+
+
+async def test_texts_that_come_during_a_slice_share_the_next(encoder: BatchingEncoder, model: HeldModel) -> None:
+    model.held = True
+    async with anyio.create_task_group() as group:
+        group.start_soon(encoder.encode, ["first"])
+        await _until_slices(model, 1)
+        for text in ("a", "bb", "a", "ccc"):
+            group.start_soon(encoder.encode, [text])
+        await anyio.wait_all_tasks_blocked()
+        model.release()
+    assert model.slices == [["first"], ["a", "bb", "ccc"]]
+
+
+async def test_a_recent_text_is_not_encoded_again(encoder: BatchingEncoder, model: HeldModel) -> None:
+    await encoder.encode(["one", "three"])
+    assert (await encoder.encode(["three", "one", "seven", "seven"])).tolist() == [[5.0], [3.0], [5.0], [5.0]]
+    assert model.slices == [["one", "three"], ["seven"]]
+
+
+async def test_the_text_longest_unused_is_forgotten_first(encoder: BatchingEncoder, model: HeldModel) -> None:
+    for n in range(REMEMBERED):
+        await encoder.encode([str(n)])
+    await encoder.encode(["0"])
+    await encoder.encode(["one too many"])
+    model.slices.clear()
+    await encoder.encode(["0"])
+    await encoder.encode(["1"])
+    assert model.slices == [["1"]]
+
+
+async def test_documents_are_encoded_in_slices_and_not_remembered(
+    encoder: BatchingEncoder, model: HeldModel
+) -> None:
+    documents = _documents(5)
+    assert (await encoder.encode(documents)).tolist() == [[1004.0]] * 5
+    assert model.slices == [[text] for text in documents]
+    await encoder.encode(documents[:1])
+    assert model.slices[5:] == [documents[:1]]
+
+
+async def test_a_query_waits_for_one_slice_of_documents_at_most(
+    encoder: BatchingEncoder, model: HeldModel
+) -> None:
+    model.held = True
+    documents = _documents(4)
+    async with anyio.create_task_group() as group:
+        group.start_soon(encoder.encode, documents)
+        await _until_slices(model, 1)
+        group.start_soon(encoder.encode, ["query"])
+        await anyio.wait_all_tasks_blocked()
+        model.release()
+    assert model.slices == [[documents[0]], ["query"], *([text] for text in documents[1:])]
+
+
+async def test_queries_do_not_starve_documents(encoder: BatchingEncoder, model: HeldModel) -> None:
+    model.held = True
+    documents = _documents(2)
+    async with anyio.create_task_group() as group:
+        group.start_soon(encoder.encode, documents)
+        await _until_slices(model, 1)
+        group.start_soon(encoder.encode, ["query 1"])
+        await anyio.wait_all_tasks_blocked()
+        model.release(1)
+        await _until_slices(model, 2)
+        group.start_soon(encoder.encode, ["query 2"])
+        await anyio.wait_all_tasks_blocked()
+        model.release()
+    assert model.slices == [[documents[0]], ["query 1"], [documents[1]], ["query 2"]]
+
+
+async def test_a_cancelled_caller_does_not_disturb_the_others(encoder: BatchingEncoder, model: HeldModel) -> None:
+    model.held = True
+    found: list[Vectors] = []
+
+    async def ask(text: str) -> None:
+        found.append(await encoder.encode([text]))
+
+    async with anyio.create_task_group() as group:
+        async with anyio.create_task_group() as cancelled:
+            cancelled.start_soon(encoder.encode, _documents(3))
+            await _until_slices(model, 1)
+            cancelled.start_soon(encoder.encode, ["never mind"])
+            group.start_soon(ask, "four")
+            await anyio.wait_all_tasks_blocked()
+            cancelled.cancel_scope.cancel()
+        model.release()
+    assert [vectors.tolist() for vectors in found] == [[[4.0]]]
+    assert model.slices == [_documents(1), ["four"]]
+
+
+async def test_a_failure_reaches_every_caller_of_the_slice_and_no_other(
+    encoder: BatchingEncoder, model: HeldModel
+) -> None:
+    model.held = True
+    failures: dict[str, Exception] = {}
+
+    async def ask(text: str) -> None:
+        try:
+            await encoder.encode([text])
+        except Unavailable as failure:
+            failures[text] = failure
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask, "before")
+        await _until_slices(model, 1)
+        group.start_soon(ask, "poison")
+        group.start_soon(ask, "beside")
+        await anyio.wait_all_tasks_blocked()
+        model.release()
+    assert {text: str(failure) for text, failure in failures.items()} == {
+        "poison": "The encoder failed: bad text",
+        "beside": "The encoder failed: bad text",
+    }
+    assert failures["poison"] is not failures["beside"]
+    assert (await encoder.encode(["beside"])).tolist() == [[6.0]]
+
+
+async def test_closing_fails_those_who_wait_and_those_who_come_later(model: HeldModel) -> None:
+    model.held = True
+    messages: list[str] = []
+
+    async def ask(encoder: BatchingEncoder, text: str) -> None:
+        with pytest.raises(Unavailable) as raised:
+            await encoder.encode([text])
+        messages.append(str(raised.value))
+
+    async with anyio.create_task_group() as group:
+        async with batching(model) as encoder:
+            group.start_soon(ask, encoder, "in the worker")
+            await _until_slices(model, 1)
+            group.start_soon(ask, encoder, "in the queue")
+            await anyio.wait_all_tasks_blocked()
+            model.release()
+        await ask(encoder, "too late")
+    assert messages == ["The encoder is closed."] * 3
+
+
+async def test_an_error_of_the_body_comes_out_as_it_is(model: HeldModel) -> None:
+    with pytest.raises(KeyError):
+        async with batching(model):
+            raise KeyError("mine")
+
+
+async def test_cancelling_the_owner_ends_the_worker(model: HeldModel) -> None:
+    with anyio.move_on_after(0.01) as scope:
+        async with batching(model):
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught

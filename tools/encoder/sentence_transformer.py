@@ -1,0 +1,54 @@
+"""Any sentence-transformers model by name or folder, run by torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from policies.errors import ConfigError
+from tools.encoder.ports import Vectors
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+class SentenceTransformerModel:
+    """Loads a model when made, which blocks for seconds and may download it.
+
+    Its ``id`` holds a digest of the weights: a model that is published anew under its name gets another one.
+    Raises ``ConfigError`` if there is no such model.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._model = _load(name)
+        self.id = f"{name}@{_digest(self._model)[:12]}/torch"
+        self.dimensions = len(self.encode(["dimensions"])[0])
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Encode texts as ``Model.encode`` says."""
+        vectors = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def _load(name: str) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        return SentenceTransformer(name)
+    except (OSError, ValueError) as error:
+        remedy = "Name a folder or a published sentence-transformers model; a first download needs the network."
+        raise ConfigError(f"The encoder {name!r} can't be loaded: {error}", remedy=remedy) from error
+
+
+def _digest(model: SentenceTransformer) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        # As bytes: numpy does not know every type of torch.
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

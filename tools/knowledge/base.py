@@ -1,0 +1,181 @@
+"""The knowledge of all assistants: ingest, search and lineage."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from policies.errors import ConfigError, Conflict, NotFound
+from policies.types import Audience
+from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
+from tools.encoder.ports import Encoder
+from tools.knowledge import ingest, rows
+from tools.knowledge.documents import Record
+from tools.knowledge.index import Index
+from tools.knowledge.ingest import IngestReport, Progress, Workshop
+from tools.knowledge.ports import SearchResult
+from tools.knowledge.ranking import parts, rank
+from tools.knowledge.rows import DocumentVersion, Scope, Version
+from tools.knowledge.vectors import VectorStore
+from tools.storage.database import Database
+
+_THREADS = 4
+
+
+class Knowledge:
+    """What one assistant of one workspace knows; a ``Retriever``."""
+
+    def __init__(self, shop: Workshop, scope: Scope, threads: anyio.CapacityLimiter) -> None:
+        self._shop = shop
+        self._scope = scope
+        self._threads = threads
+        self._index: Index | None = None
+        self._loading = anyio.Lock()
+        self._ingesting = anyio.Lock()
+
+    async def search(self, query: str, *, audience: Audience, limit: int = 8) -> SearchResult:
+        """Return at most ``limit`` passages, as ``Retriever.search`` says.
+
+        Raises ``ConfigError`` if the index was made with another encoder.
+        """
+        index = await self.index()
+        vectors = await self._shop.encoder.encode(parts(query))
+        found = partial(rank, index, self._shop.store, self._scope, query, vectors, audience, limit)
+        best = await anyio.to_thread.run_sync(found, limiter=self._threads)
+        passages = [
+            replace(index.passages[row], score=score, similarity=similarity) for row, score, similarity in best
+        ]
+        return SearchResult(
+            passages=tuple(passages),
+            query_vector=vectors[0],
+            index_version=index.version,
+            vectors={index.passages[row].id: index.sentences_of(row) for row, _, _ in best},
+        )
+
+    async def ingest(self, folder: Path, progress: Callable[[Progress], None] | None = None) -> IngestReport:
+        """Bring the index up to date with a folder; questions are answered from the old version meanwhile.
+
+        ``progress`` is called on the event loop after each batch of chunks.
+        """
+        async with self._ingesting:
+            report, index = await ingest.ingest_folder(self._shop, self._scope, folder, progress)
+            self._index = index or self._index
+            return report
+
+    async def ingest_records(
+        self, records: Iterable[Record], progress: Callable[[Progress], None] | None = None
+    ) -> IngestReport:
+        """Make the index hold exactly these records, each one chunk; ``Passage.document`` is the record's id."""
+        async with self._ingesting:
+            report, index = await ingest.ingest_records(self._shop, self._scope, records, progress)
+            self._index = index or self._index
+            return report
+
+    async def rollback(self) -> str:
+        """Bring the previous index version back and return its id; raises ``Conflict`` if there is none."""
+        async with self._ingesting:
+            previous = await self._shop.database.read(
+                partial(rows.version_in, scope=self._scope, status="previous")
+            )
+            if previous is None:
+                raise Conflict("There is no previous index version.", remedy="Ingest the folder as it was.")
+            index = await self._load(previous)
+            await self._shop.database.write(partial(rows.swap, scope=self._scope))
+            self._index = index
+            return previous.id
+
+    async def index(self) -> Index:
+        """Return the active index, read from the database at first use."""
+        if self._index is None:
+            async with self._loading:
+                if self._index is None:
+                    active = await self._shop.database.read(
+                        partial(rows.version_in, scope=self._scope, status="active")
+                    )
+                    loaded = await self._load(active) if active else _empty(self._shop.encoder)
+                    self._index = self._index or loaded
+        return self._index
+
+    async def documents(self) -> list[DocumentVersion]:
+        """Return the documents of the active index version, by path and without their texts."""
+        version = (await self.index()).version
+        return await self._shop.database.read(partial(rows.documents_in, scope=self._scope, version=version))
+
+    async def document(self, version: str) -> DocumentVersion:
+        """Return a document version with its text, also one that is in no index any more; or ``NotFound``."""
+        found = await self._shop.database.read(partial(rows.document, scope=self._scope, version=version))
+        if found is None:
+            raise NotFound(f"There is no document version {version}.")
+        return found
+
+    async def lineage(self, path: str) -> list[DocumentVersion]:
+        """Return every version of a document, newest first, without their texts."""
+        return await self._shop.database.read(partial(rows.lineage, scope=self._scope, path=path))
+
+    async def versions(self) -> list[Version]:
+        """Return the index versions, newest first."""
+        return await self._shop.database.read(partial(rows.versions, scope=self._scope))
+
+    async def _load(self, version: Version) -> Index:
+        if version.encoder != self._shop.encoder.id:
+            raise ConfigError(
+                f"The index of {self._scope.assistant} was made with the encoder {version.encoder}, "
+                f"not {self._shop.encoder.id}.",
+                remedy="Ingest the folder again.",
+            )
+        index = await ingest.load_index(self._shop, self._scope, version.id)
+        build = partial(ingest.build_collections, self._shop.store, self._scope, index, missing_only=True)
+        await anyio.to_thread.run_sync(build, limiter=self._threads)
+        return index
+
+
+class KnowledgeBase:
+    """The knowledge of every workspace and assistant; made by ``open_knowledge``."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._known: dict[Scope, Knowledge] = {}
+
+    def of(self, workspace_id: str, assistant: str) -> Knowledge:
+        """Return an assistant's knowledge, always the same object; it is empty until something is ingested."""
+        scope = Scope(workspace_id=workspace_id, assistant=assistant)
+        if scope not in self._known:
+            self._known[scope] = Knowledge(self._shop, scope, self._threads)
+        return self._known[scope]
+
+
+@asynccontextmanager
+async def open_knowledge(
+    database: Database,
+    encoder: Encoder,
+    chroma: str | Path,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+) -> AsyncIterator[KnowledgeBase]:
+    """Open the knowledge base; ``chroma`` is a folder, or the URL of a Chroma server.
+
+    Raises ``Unavailable`` if the server does not answer.
+    """
+    store = await anyio.to_thread.run_sync(VectorStore, chroma)
+    shop = Workshop(
+        database=database, encoder=encoder, store=store, clock=clock or SystemClock(), ids=ids or TimeOrderedIds()
+    )
+    try:
+        yield KnowledgeBase(shop)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(store.close)
+
+
+def _empty(encoder: Encoder) -> Index:
+    from tools.knowledge.index import build_index
+
+    return build_index("", [], encoder.dimensions)
