@@ -16,7 +16,7 @@ import anyio
 import numpy as np
 
 from policies.types import Autonomy, Intent, Reason, Route, Turn
-from tools.classifier import Guess, IntentClassifier, fit_classifier
+from tools.classifier import Corpus, Guess, TextClassifier, fit_classifier
 from tools.encoder.ports import Encoder, Vectors
 
 STRICTNESS = tuple(Autonomy)
@@ -43,7 +43,7 @@ class RouteRequest:
 class RouterSettings:
     """Where the router draws its lines; ``design/router.md`` says on which data they were chosen."""
 
-    in_scope: float = 0.5
+    in_scope: float = 0.75
     """Below this probability of any intent, the route has none."""
     sure: float = 0.6
     """Below this confidence, rivals count and the strictest of them decides the autonomy."""
@@ -68,7 +68,7 @@ class LocalRouter:
         intents: Sequence[Intent],
         examples: Sequence[tuple[int, str]],
         vectors: Vectors,
-        classifier: IntentClassifier,
+        classifier: TextClassifier,
         encoder: Encoder,
         fallback_queue: str,
         settings: RouterSettings,
@@ -101,14 +101,16 @@ class LocalRouter:
         examples = [(number, text) for number, intent in enumerate(intents) for text in intent.examples]
         named = [(number, _words_of(intent.name)) for number, intent in enumerate(intents)]
         taught = [*examples, *named]
-        vectors = await encoder.encode([*(text for _, text in taught), *out_of_scope])
-        inside, outside = vectors[: len(taught)], vectors[len(taught) :]
+        texts = tuple(text for _, text in taught)
+        vectors = await encoder.encode([*texts, *out_of_scope])
+        inside = Corpus(texts=texts, vectors=vectors[: len(texts)])
+        outside = Corpus(texts=tuple(out_of_scope), vectors=vectors[len(texts) :])
         labels = [number for number, _ in taught]
         classifier = await anyio.to_thread.run_sync(partial(fit_classifier, inside, labels, outside))
         return cls(
             intents=intents,
             examples=examples,
-            vectors=inside[: len(examples)],
+            vectors=vectors[: len(examples)],
             classifier=classifier,
             encoder=encoder,
             fallback_queue=fallback_queue,
@@ -119,11 +121,11 @@ class LocalRouter:
         """Route one message."""
         joined = self._joined(request)
         sentences = _sentences(request.text)
-        vectors = await self._encoder.encode([joined or request.text, *sentences])
-        guess = self._classifier.guess(vectors[0])
+        texts = (joined or request.text, *sentences)
+        vectors = await self._encoder.encode(texts)
+        guess, *seconds = self._classifier.guess_all(Corpus(texts=texts, vectors=vectors))
         if joined is not None:
             guess = self._with_previous(guess, request.previous_intent)
-        seconds = [self._classifier.guess(vector) for vector in vectors[1:]]
         route = self._decide(guess, seconds, vectors[0])
         if joined is None:
             return route

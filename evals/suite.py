@@ -34,13 +34,21 @@ class SuiteFile(Strict):
     target: TargetName
     dataset: Annotated[list[Line], Field(min_length=1)]
     metrics: Annotated[list[Line], Field(min_length=1)]
-    gates: dict[str, Line] = {}
+    gates: dict[str, list[Line]] = Field(default_factory=dict)
+    """One rule or several for a metric."""
     encoder: Line = DEFAULT
 
     @field_validator("dataset", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("gates", mode="before")
+    @classmethod
+    def _one_rule_or_many(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {metric: [rules] if isinstance(rules, str) else rules for metric, rules in value.items()}
 
     @field_validator("metrics")
     @classmethod
@@ -49,24 +57,24 @@ class SuiteFile(Strict):
             cls._check_metric(name)
         return value
 
-    @field_validator("gates", mode="before")
+    @field_validator("gates")
     @classmethod
-    def _gates_hold_together(cls, value: Any) -> Any:
-        for metric, rule in value.items() if isinstance(value, dict) else ():
-            for name in parse_gate(str(metric), str(rule)).metrics:
+    def _gated(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        for gate in _gates(value):
+            for name in gate.metrics:
                 cls._check_metric(name)
         return value
 
     @classmethod
     def _check_metric(cls, name: str) -> None:
         if name not in ("latency", *LATENCY) and not re.fullmatch(cls.measures, name):
-            raise ValueError(f"there is no metric {name!r} for this target; there are {cls.known} and latency")
+            raise ValueError(f"there is no metric {name!r} for this target; known are {cls.known}, latency")
 
 
 class RouterSuite(SuiteFile):
     """Intents come from a JSONL file of labelled messages, or from an assistant folder."""
 
-    measures = r"accuracy|best_accuracy|macro_f1|oos_auroc|oos_recall|baseline_accuracy|baseline_oos_auroc"
+    measures = r"accuracy|routed_accuracy|macro_f1|oos_auroc|oos_recall|baseline_accuracy|baseline_oos_auroc"
     known = measures.replace("|", ", ")
 
     target: Literal["router"]
@@ -87,8 +95,8 @@ class RouterSuite(SuiteFile):
 class RetrieverSuite(SuiteFile):
     """Knowledge is a JSONL file of documents, or a folder as an assistant has it."""
 
-    measures = r"(lexical_|dense_)?(recall@[1-9]\d?|pass@[1-9]\d?|mrr)"
-    known = "recall@K, pass@K, mrr, each also as lexical_... and dense_...,"
+    measures = r"(lexical_|dense_)?((recall|pass|hit)@[1-9]\d?|mrr)"
+    known = "recall@K, pass@K, hit@K, mrr, each also as lexical_... and dense_..."
 
     target: Literal["retriever"]
     knowledge: Line
@@ -183,5 +191,8 @@ def load_suite(path: Path, data: Path | None = None) -> Suite:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the suite can't be read: {error}.", remedy="Name a YAML file.") from error
     file = parse_yaml(path, text, MODELS[parse_yaml(path, text, _Named).target])
-    gates = tuple(parse_gate(metric, rule) for metric, rule in file.gates.items())
-    return Suite(path=path, file=file, gates=gates, data=data)
+    return Suite(path=path, file=file, gates=_gates(file.gates), data=data)
+
+
+def _gates(written: dict[str, list[str]]) -> tuple[Gate, ...]:
+    return tuple(parse_gate(metric, rule) for metric, rules in written.items() for rule in rules)

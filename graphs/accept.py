@@ -10,12 +10,14 @@ from policies.errors import Conflict, InputError
 from policies.personal_data import mask
 from policies.types import JSON, Owner, Principal
 from tools.storage import conversations, events, idempotency, ledger, reviews, runs, vault
+from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
 from tools.storage.ledger import Decision
 from tools.storage.reviews import Review
 from tools.storage.runs import Pending, Run
 from tools.storage.store import Tx
 
+CONVERSATIONS_ROUTE = "POST /v1/conversations"
 MESSAGES_ROUTE = "POST /v1/conversations/{id}/messages"
 
 
@@ -26,6 +28,7 @@ class Accepted:
     conversation_id: str
     message_id: str
     run_id: str
+    trace_id: str
     after: int
     """The last event of the conversation before this message."""
     replayed: bool = False
@@ -56,6 +59,18 @@ class Taken:
     queued: bool = False
 
 
+def begin(tx: Tx, principal: Principal, assistant: str, customer: JSON, key: str | None) -> Conversation:
+    """Begin a conversation; with a key that was used before, return the one that it began then."""
+    scope = {"principal": principal.id, "route": CONVERSATIONS_ROUTE}
+    digest = idempotency.body_digest({"customer": customer})
+    if key is not None and (stored := idempotency.recall(tx, **scope, key=key, digest=digest)):
+        return conversations.get(tx, stored["conversation_id"])
+    conversation = conversations.create(tx, assistant=assistant, customer=customer)
+    if key is not None:
+        idempotency.remember(tx, **scope, key=key, digest=digest, result={"conversation_id": conversation.id})
+    return conversation
+
+
 def accept(tx: Tx, request: Request, assistant_version: str) -> Taken:
     """Take a message in: it supersedes what has not shown anything yet, and waits behind what has."""
     if stored := _recalled(tx, request):
@@ -69,12 +84,13 @@ def accept(tx: Tx, request: Request, assistant_version: str) -> Taken:
     version = conversation.version + 1
     for run in runs.unfinished(tx, conversation.id):
         runs.follow_version(tx, run.id, version)
+    trace_id = secrets.token_hex(16)
     values = {
         "conversation_id": conversation.id,
         "assistant_version": assistant_version,
         "conversation_version": version,
         "input": {"question": "\n".join([*earlier, masked.text])},
-        "trace_id": secrets.token_hex(16),
+        "trace_id": trace_id,
         "principal": request.principal.id,
     }
     runs.create(tx, run_id=run_id, values=values)
@@ -85,7 +101,11 @@ def accept(tx: Tx, request: Request, assistant_version: str) -> Taken:
         runs.end(tx, run_id, "handed_over")
         events.append(tx, conversation.id, [finished("handed_over")], run_id=run_id)
     accepted = Accepted(
-        conversation_id=conversation.id, message_id=said.id, run_id=run_id, after=conversation.last_event
+        conversation_id=conversation.id,
+        message_id=said.id,
+        run_id=run_id,
+        trace_id=trace_id,
+        after=conversation.last_event,
     )
     _remember(tx, request, accepted)
     return Taken(accepted=accepted, superseded=superseded, queued=queued)

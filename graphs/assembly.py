@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 
 from agents.checker import LocalChecker
-from agents.drafter import LocalDrafter
+from agents.drafter import LocalDrafter, VectorsOf
 from agents.escalation import LocalEscalation
 from agents.router import LocalRouter
 from graphs.engine import Engine
@@ -21,22 +21,24 @@ from graphs.service import Service
 from graphs.settings import Settings
 from graphs.support import build_support_graph
 from graphs.team import Team
-from policies.types import Principal
+from policies.types import Passage, Principal
 from tools.assistants import Assistant, load_assistant
 from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
 from tools.encoder.opening import open_encoder
-from tools.encoder.ports import Encoder
+from tools.encoder.ports import Encoder, Vectors
 from tools.guards.language import identify_language
 from tools.knowledge.base import Knowledge, open_knowledge
 from tools.storage import idempotency, runs
 from tools.storage.checkpoints import open_checkpoints
 from tools.storage.database import open_database
+from tools.storage.lock import owned
 from tools.storage.sealing import Sealer, load_or_make_key
 from tools.storage.store import Store
 
 log = logging.getLogger("handrail")
 TICK_SECONDS = 5.0
 HOUR_SECONDS = 3600.0
+Hire = Callable[[Assistant, Knowledge, Encoder], Awaitable[Team]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +61,17 @@ async def open_product(
     announce: Callable[[str], None] = log.info,
     clock: Clock | None = None,
     ids: Ids | None = None,
+    hire: Hire | None = None,
 ) -> AsyncIterator[Product]:
     """Build the service, take up runs that an earlier process left, and close everything in the end.
 
-    ``announce`` is told what takes long. Raises ``ConfigError`` for what the operator must mend.
+    ``announce`` is told what takes long; ``hire`` finds other agents than ``build_team``. Raises ``ConfigError``
+    for what the operator must mend, also when another process owns the data folder.
     """
     clock, ids = clock or SystemClock(), ids or TimeOrderedIds()
     assistant = load_assistant(settings.assistant)
     async with AsyncExitStack() as stack:
+        stack.enter_context(owned(settings.data))
         database = await stack.enter_async_context(open_database(settings.data / "handrail.db"))
         announce("loading the encoder")
         encoder = await stack.enter_async_context(
@@ -76,7 +81,7 @@ async def open_product(
         base = await stack.enter_async_context(open_knowledge(database, encoder, chroma, clock=clock, ids=ids))
         knowledge = base.of(settings.workspace, assistant.name)
         announce("teaching the router the intents")
-        team = await build_team(assistant, knowledge, encoder)
+        team = await (hire or build_team)(assistant, knowledge, encoder)
         checkpoints = await stack.enter_async_context(open_checkpoints(settings.data / "checkpoints.db"))
         hub = Hub()
         sealer = Sealer(load_or_make_key(settings.data / "vault.key"))
@@ -109,13 +114,24 @@ async def open_product(
             tasks.cancel_scope.cancel()
 
 
+def _vectors_of(knowledge: Knowledge) -> VectorsOf:
+    """Look up sentence vectors in the active index; what it does not hold any more is left out."""
+
+    async def look_up(passages: Sequence[Passage]) -> Mapping[str, Vectors]:
+        index = await knowledge.index()
+        known = [(each.id, index.positions[each.id]) for each in passages if each.id in index.positions]
+        return {passage_id: index.sentences_of(position) for passage_id, position in known}
+
+    return look_up
+
+
 async def build_team(assistant: Assistant, knowledge: Knowledge, encoder: Encoder) -> Team:
     """Hire the local tier's agents for an assistant."""
     return Team(
         assistant=assistant,
         router=await LocalRouter.fit(assistant.intents, assistant.out_of_scope, encoder),
         searcher=knowledge,
-        drafter=LocalDrafter(encoder, knowledge.vectors_of),
+        drafter=LocalDrafter(encoder, _vectors_of(knowledge)),
         checker=LocalChecker(encoder),
         escalation=LocalEscalation(),
         language=identify_language,

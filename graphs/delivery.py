@@ -53,6 +53,7 @@ async def deliver(turn: Turn, sentences: tuple[Sentence, ...], outcome: str) -> 
             citations=[to_json(each) for sentence in sentences for each in sentence.citations],
             message_id=turn.message_id,
         )
+        turn.close(tx, "deliver", outcome, said=text)
         _finish(tx, turn, outcome)
 
     try:
@@ -83,9 +84,9 @@ async def demote(turn: Turn, sentences: tuple[Sentence, ...], overtaken: Overtak
     by_person = overtaken.data.get("owner") != Owner.BOT
     outcome = "handed_over" if by_person else "stale"
     reason = Reason(code=f"deliver.{outcome}", text=overtaken.message)
-    turn.decide("deliver", "demote", outcome, (reason,))
 
     def also(tx: Tx) -> None:
+        turn.close(tx, "demote", outcome, (reason,))
         if turn.released:
             _keep_shown(tx, turn, outcome)
         if sentences:
@@ -141,6 +142,7 @@ async def hand_over(turn: Turn, handover: Handover) -> str:
         if turn.released:
             _keep_shown(tx, turn, "withdrawn")
         _record_handoff(tx, turn, handover, message_id, due)
+        turn.close(tx, "escalate", handover.outcome, brief.why, said=brief.customer_message)
         _finish(tx, turn, handover.outcome)
 
     try:

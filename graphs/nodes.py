@@ -287,7 +287,6 @@ async def send(state: State, runtime: Context) -> State:
     turn = runtime.context
     reviewed = "answer" in state
     sentences = _sentences(state)
-    turn.decide("deliver", "deliver", "sent", sentences=len(sentences))
     outcome = await deliver(turn, sentences, "reviewed" if reviewed else "answered")
     return {"next": outcome}
 
@@ -295,7 +294,6 @@ async def send(state: State, runtime: Context) -> State:
 async def say(state: State, runtime: Context) -> State:
     """Send the text that a rule asks for instead of a draft."""
     turn = runtime.context
-    turn.decide("say", "deliver", "said")
     return {"next": await deliver(turn, (Sentence(text=state["say"]),), "said")}
 
 
@@ -317,7 +315,6 @@ async def escalate(state: State, runtime: Context) -> State:
         )
         brief = await turn.team.escalation(request)
         report["brief"] = to_json(brief)
-    turn.decide("escalate", "handoff", brief.queue, brief.why, priority=brief.priority)
     outcome = await hand_over(turn, Handover(brief=brief, sentences=request.sentences, outcome="handed_over"))
     return {"next": outcome}
 

@@ -21,6 +21,7 @@ from graphs.turn import Turn
 from policies.errors import Fenced, HandrailError, Unavailable
 from policies.types import Reason, to_json
 from policies.types import Turn as Said
+from tools.metrics import SEGMENT_SECONDS
 from tools.storage import conversations, events, runs, vault
 from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
@@ -63,7 +64,7 @@ class Segments:
             return
         turn = self._turn(workspace, claimed)
         try:
-            with anyio.fail_after(self.deadline):
+            with anyio.fail_after(self.deadline), SEGMENT_SECONDS.labels(claimed.run.graph).time():
                 await self._advance(turn, claimed)
         except Fenced:
             log.info("run %s: a newer attempt took over", claimed.run.id)
@@ -126,7 +127,6 @@ class Segments:
             )
         )
         turn.note("degraded", {"dependency": code, "fallback": "a person"})
-        turn.decide("segment", "degrade", "handed_over", (reason,))
         try:
             await hand_over(turn, Handover(brief=brief, sentences=(), outcome="degraded"))
         except (Fenced, Unavailable) as error:

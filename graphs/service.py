@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from functools import partial
 
-from graphs.accept import Accepted, Request, accept, cancel, decide
+from graphs.accept import Accepted, Request, accept, begin, cancel, decide
 from graphs.engine import Engine
 from graphs.hub import Hub
 from graphs.views import (
@@ -23,7 +24,7 @@ from tools.assistants import Assistant
 from tools.storage import conversations, ledger, reviews, runs, vault
 from tools.storage.conversations import Conversation
 from tools.storage.reviews import Review
-from tools.storage.runs import Pending
+from tools.storage.runs import Pending, Run
 from tools.storage.store import Store, StoredEvent, Tx
 
 ENDINGS = frozenset({"run.paused", "run.finished"})
@@ -38,13 +39,13 @@ class Service:
     engine: Engine
     assistant: Assistant
 
-    async def create_conversation(self, principal: Principal, *, customer: JSON | None = None) -> Conversation:
+    async def create_conversation(
+        self, principal: Principal, *, customer: JSON | None = None, idempotency_key: str | None = None
+    ) -> Conversation:
         """Begin a conversation with the assistant; ``customer`` is what the app knows about its user."""
         known = self._customer(customer or {})
         workspace = self.store.in_workspace(principal.workspace_id)
-        return await workspace.write(
-            lambda tx: conversations.create(tx, assistant=self.assistant.name, customer=known)
-        )
+        return await workspace.write(lambda tx: begin(tx, principal, self.assistant.name, known, idempotency_key))
 
     def _customer(self, given: JSON) -> JSON:
         schema = self.assistant.file.customer_attributes
@@ -56,6 +57,11 @@ class Service:
             if not isinstance(value, kinds[schema[name].type]):  # type: ignore[arg-type]
                 raise InputError(f"The customer attribute {name!r} must be a {schema[name].type}.")
         return given
+
+    async def conversation(self, principal: Principal, conversation_id: str) -> Conversation:
+        """Return a conversation without its messages; raises ``NotFound``."""
+        workspace = self.store.in_workspace(principal.workspace_id)
+        return await workspace.read(lambda tx: conversations.get(tx, conversation_id))
 
     async def get_conversation(self, principal: Principal, conversation_id: str) -> ConversationView:
         """Return a conversation with its messages."""
@@ -103,7 +109,7 @@ class Service:
 
     async def conversation_events(
         self, principal: Principal, conversation_id: str, *, after: int = 0
-    ) -> AsyncIterator[StoredEvent]:
+    ) -> AsyncGenerator[StoredEvent]:
         """Follow a conversation: what its reader may see after a number, then what comes, for ever."""
         workspace = self.store.in_workspace(principal.workspace_id)
         await workspace.read(lambda tx: conversations.get(tx, conversation_id))
@@ -114,7 +120,7 @@ class Service:
 
     async def run_events(
         self, principal: Principal, run_id: str, *, after: int = 0, since: int | None = None
-    ) -> AsyncIterator[StoredEvent]:
+    ) -> AsyncGenerator[StoredEvent]:
         """Follow a run until it pauses or ends.
 
         ``after`` is the run's own number. ``since`` may name an event of the conversation that lies before
@@ -132,8 +138,33 @@ class Service:
                 continue
             if shown := await reader.show(workspace, event):
                 yield shown
-            if event.type in ENDINGS and (last is None or (event.run_seq or 0) >= last):
+            if event.type == "run.finished":
                 return
+            if event.type == "run.paused" and await workspace.read(partial(_waits_since, event=event)):
+                return
+
+    async def answer_events(self, principal: Principal, accepted: Accepted) -> AsyncGenerator[StoredEvent]:
+        """Follow the run of a message that was just accepted until it pauses or ends.
+
+        For the first request no look-up is needed: all that concerns it lies after ``accepted.after``.
+        """
+        if accepted.replayed:
+            async for event in self.run_events(principal, accepted.run_id, since=accepted.after):
+                yield event
+            return
+        workspace = self.store.in_workspace(principal.workspace_id)
+        reader = Reader(principal)
+        async for event in self.hub.follow(workspace, accepted.conversation_id, after=accepted.after):
+            if event.run_id != accepted.run_id:
+                continue
+            if shown := await reader.show(workspace, event):
+                yield shown
+            if event.type in ENDINGS:
+                return
+
+    async def run(self, principal: Principal, run_id: str) -> Run:
+        """Return a run's row; raises ``NotFound``."""
+        return await self.store.in_workspace(principal.workspace_id).read(lambda tx: runs.get(tx, run_id))
 
     async def get_run(self, principal: Principal, run_id: str) -> RunView:
         """Return how a run stands and what it said."""
@@ -199,3 +230,9 @@ class Service:
             return
         if pending:
             self.engine.submit(pending)
+
+
+def _waits_since(tx: Tx, event: StoredEvent) -> bool:
+    """Whether a run still waits for the person that this event of it asked."""
+    run = runs.get(tx, str(event.run_id))
+    return run.status == "waiting" and run.last_event == event.run_seq

@@ -16,6 +16,7 @@ import anyio
 from graphs.team import Team
 from policies.errors import Overtaken
 from policies.types import JSON, Reason, Sentence, to_json
+from tools.metrics import STEP_SECONDS
 from tools.storage import conversations, events, ledger, runs
 from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
@@ -57,6 +58,7 @@ class Turn:
     released: list[Sentence] = field(default_factory=list)
     _notes: Notes = field(default_factory=Notes)
     _decided: int = 0
+    _began: float = field(default_factory=time.perf_counter)
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[JSON]:
@@ -65,8 +67,9 @@ class Turn:
         report: JSON = {}
         began = time.perf_counter()
         yield report
-        elapsed = round((time.perf_counter() - began) * 1000, 2)
-        self.note("step.finished", {"name": name, "ms": elapsed, **report}, staff=True)
+        elapsed = time.perf_counter() - began
+        STEP_SECONDS.labels(name).observe(elapsed)
+        self.note("step.finished", {"name": name, "ms": round(elapsed * 1000, 2), **report}, staff=True)
 
     def note(self, kind: str, data: JSON, *, staff: bool = False) -> None:
         """Buffer an event."""
@@ -76,23 +79,36 @@ class Turn:
         self, node: str, kind: str, outcome: str, reasons: tuple[Reason, ...] = (), **grounds: object
     ) -> None:
         """Buffer a decision; it counts once it is committed with what it led to."""
+        self._notes.decisions.append(self._decision(node, kind, outcome, reasons, **grounds))
+
+    def close(self, tx: Tx, node: str, outcome: str, reasons: tuple[Reason, ...] = (), *, said: str = "") -> None:
+        """Write the decision that ends the turn, with digests of what was asked and what was said."""
+        digests = ledger.digests(tx, self.conversation.id, input=self.run.input["question"], output=said)
+        decision = self._decision(node, "close", outcome, reasons, digests=digests)
+        ledger.append(tx, self.conversation.id, self.run.id, [decision])
+
+    def _decision(
+        self, node: str, kind: str, outcome: str, reasons: tuple[Reason, ...], **grounds: object
+    ) -> Decision:
+        assistant = {
+            "type": "assistant",
+            "id": self.team.assistant.name,
+            "version": self.run.assistant_version,
+        }
         body = {
-            "actor": {
-                "type": "assistant",
-                "id": self.team.assistant.name,
-                "version": self.run.assistant_version,
-            },
+            "actor": assistant,
             "outcome": outcome,
             "reasons": [to_json(reason) for reason in reasons],
             "rules": [reason.rule_id for reason in reasons if reason.rule_id],
             "trace_id": self.run.trace_id,
             "tier": "local",
             "cost": 0,
+            "latency_ms": round((time.perf_counter() - self._began) * 1000, 1),
             **grounds,
         }
         step = self.run.epoch * STEPS_PER_ATTEMPT + self._decided
         self._decided += 1
-        self._notes.decisions.append(Decision(node=node, kind=kind, body=body, step=step))
+        return Decision(node=node, kind=kind, body=body, step=step)
 
     async def flush(self) -> None:
         """Write what is buffered, if anything, in a transaction of its own."""

@@ -1,17 +1,32 @@
 """Handrail: AI workflow assistants with people in the loop, self-hosted.
 
-Importing this package makes the rest importable by flat names (``agents``, ``graphs``, ``tools``, ...):
-from the checkout in development, from ``handrail/_root`` in an installed wheel, which therefore owns one
-top-level name only.
+An app imports ``Client`` from here and nothing else; that brings none of our flat package names (``agents``,
+``tools``, ``server`` ...) into its process. The command line and the server call ``use_own_packages`` first.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from handrail.client import Client
+
+__all__ = ["Client", "use_own_packages"]
 __version__ = "0.1.0"
 
-_here = Path(__file__).resolve().parent
-_root = _here / "_root"
-sys.path.insert(0, str(_root if _root.is_dir() else _here.parent))
+
+def use_own_packages() -> None:
+    """Put our packages first on the import path: the checkout's, or ``handrail/_root`` of an installed wheel."""
+    here = Path(__file__).resolve().parent
+    root = here / "_root"
+    sys.path.insert(0, str(root if root.is_dir() else here.parent))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Client":
+        from handrail.client import Client
+
+        return Client
+    raise AttributeError(f"module 'handrail' has no attribute {name!r}")

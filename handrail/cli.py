@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from handrail import use_own_packages
+
 T = TypeVar("T")
 
 app = typer.Typer(
@@ -135,12 +137,13 @@ def eval_run(
     """Run suites; exits 0 when their gates hold, 2 when one fails, 1 for errors."""
     from evals.cli import run_command
 
-    code = _guarded(lambda: run_command(suites, data=data, json_file=json_file, concurrency=concurrency))
+    code = _guarded(lambda: run_command(suites, data, json_file, concurrency=concurrency))
     raise typer.Exit(code)
 
 
 def main() -> None:
     """Run the command line."""
+    use_own_packages()
     app()
 
 
@@ -174,9 +177,10 @@ def _guarded(work: Callable[[], T]) -> T:
 
 def _named(error: BaseException) -> BaseException | None:
     """Return the error with a name in what may be a group of errors."""
+    from handrail.client import RequestFailed
     from policies.errors import HandrailError
 
-    if isinstance(error, HandrailError):
+    if isinstance(error, (HandrailError, RequestFailed)):
         return error
     if isinstance(error, BaseExceptionGroup):
         return next((found for each in error.exceptions if (found := _named(each))), None)

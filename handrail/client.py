@@ -1,110 +1,44 @@
-"""One client for two ways in: a service opened in this process, or a running server over HTTP.
+"""The client of a running server, for apps and for the command line.
 
-Both speak plain JSON in the shapes of the HTTP API.
+It imports nothing of ours, so an app may have packages named like our folders.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Self
 
-if TYPE_CHECKING:
-    import httpx
-
-    from graphs.assembly import Product
-    from graphs.settings import Settings
+import httpx
 
 JSON = dict[str, Any]
-Announce = Callable[[str], None]
 
 
-class Client(Protocol):
-    """What the command line, and an app, can ask of Handrail."""
+class RequestFailed(Exception):
+    """The server refused a request, or failed at it; ``str()`` says what and what to do."""
 
-    async def create_conversation(self, customer: JSON | None = None) -> str:
-        """Begin a conversation; returns its id."""
-        ...
-
-    def send(self, conversation_id: str, text: str) -> AsyncIterator[JSON]:
-        """Post a message and yield the run's events, ``{"type", "run_id", ...}``, until it pauses or ends."""
-        ...
-
-    async def get_run(self, run_id: str) -> JSON:
-        """Return how a run stands and what it said."""
-        ...
-
-    async def list_reviews(self) -> list[JSON]:
-        """Return the open reviews."""
-        ...
-
-    def ingest(self, folder: Path) -> AsyncIterator[JSON]:
-        """Ingest a folder; yields ``progress`` events and, last, a ``report``."""
-        ...
-
-    async def search(self, query: str, limit: int) -> list[JSON]:
-        """Return the passages nearest to a query."""
-        ...
+    def __init__(self, message: str, *, status: int, code: str | None, remedy: str | None) -> None:
+        super().__init__(f"{message} {remedy}" if remedy else message)
+        self.status = status
+        self.code = code
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
-class LocalClient:
-    """Calls a service in this process."""
-
-    product: Product
-
-    async def create_conversation(self, customer: JSON | None = None) -> str:
-        """Begin a conversation; returns its id."""
-        product = self.product
-        return (await product.service.create_conversation(product.principal, customer=customer)).id
-
-    async def send(self, conversation_id: str, text: str) -> AsyncIterator[JSON]:
-        """Post a message and yield the run's events until it pauses or ends."""
-        service, principal = self.product.service, self.product.principal
-        accepted = await service.post_message(principal, conversation_id, text)
-        async for event in service.run_events(principal, accepted.run_id, since=accepted.after):
-            yield {"type": event.type, "run_id": event.run_id, **event.data}
-
-    async def get_run(self, run_id: str) -> JSON:
-        """Return how a run stands and what it said."""
-        return asdict(await self.product.service.get_run(self.product.principal, run_id))
-
-    async def list_reviews(self) -> list[JSON]:
-        """Return the open reviews."""
-        return [asdict(each) for each in await self.product.service.list_reviews(self.product.principal)]
-
-    async def ingest(self, folder: Path) -> AsyncIterator[JSON]:
-        """Ingest a folder; yields progress, then the report."""
-        import anyio
-
-        send, receive = anyio.create_memory_object_stream[JSON](1_000)
-
-        async def work() -> None:
-            async with send:
-                report = await self.product.knowledge.ingest(
-                    folder, lambda at: send.send_nowait({"type": "progress", "done": at.done, "total": at.total})
-                )
-                await send.send({"type": "report", **asdict(report)})
-
-        async with anyio.create_task_group() as tasks, receive:
-            tasks.start_soon(work)
-            async for item in receive:
-                yield item
-
-    async def search(self, query: str, limit: int) -> list[JSON]:
-        """Return the passages nearest to a query."""
-        result = await self.product.knowledge.search(query, audience="staff", limit=limit)
-        return [asdict(passage) for passage in result.passages]
-
-
-@dataclass(frozen=True)
-class HttpClient:
-    """Calls a running server."""
+class Client:
+    """Calls a running server; made by ``Client.open``."""
 
     http: httpx.AsyncClient
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str) -> AsyncIterator[Self]:
+        """Connect to a server, such as ``http://127.0.0.1:8080``; streams have no time-out."""
+        async with httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(60, read=None)) as http:
+            yield cls(http)
 
     async def create_conversation(self, customer: JSON | None = None) -> str:
         """Begin a conversation; returns its id."""
@@ -156,30 +90,12 @@ class HttpClient:
                 yield {"type": event.event, **json.loads(event.data)}
 
 
-def _told(response: httpx.Response) -> Exception:
-    from policies.errors import HandrailError
-
+def _told(response: httpx.Response) -> RequestFailed:
     try:
         problem = response.json()
     except ValueError:
         problem = {}
     detail = problem.get("detail") or f"The server answered {response.status_code}."
-    return HandrailError(detail, remedy=problem.get("remedy"), code=problem.get("code"))
-
-
-@asynccontextmanager
-async def connect(settings: Settings, announce: Announce) -> AsyncIterator[Client]:
-    """Reach the server that owns the data folder, or open the folder in this process when none does."""
-    import httpx
-
-    from tools.storage.lock import running_server
-
-    url = running_server(settings.data)
-    if url is not None:
-        async with httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(10, read=None)) as http:
-            yield HttpClient(http)
-        return
-    from graphs.assembly import open_product
-
-    async with open_product(settings, announce=announce) as product:
-        yield LocalClient(product)
+    return RequestFailed(
+        detail, status=response.status_code, code=problem.get("code"), remedy=problem.get("remedy")
+    )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from handrail.client import Client, LocalClient
+from handrail.door import Door, LocalClient
 from handrail.terminal import show_ingest, show_turn
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ async def run_demo(settings: Settings, out: Console, *, once: bool) -> int:
     return 0
 
 
-async def _converse(client: Client, out: Console) -> str:
+async def _converse(client: Door, out: Console) -> str:
     """Hold the sample conversations; returns the id of a review that waits."""
     review = ""
     for title, text in CONVERSATIONS:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from handrail.client import Client, connect
+from handrail.door import Door, connect
 
 if TYPE_CHECKING:
     from graphs.settings import Settings
@@ -53,7 +53,7 @@ async def hold_chat(settings: Settings, out: Console) -> int:
             await show_turn(client, out, conversation_id, text)
 
 
-async def show_turn(client: Client, out: Console, conversation_id: str, text: str) -> JSON:
+async def show_turn(client: Door, out: Console, conversation_id: str, text: str) -> JSON:
     """Send a message, print what comes as it comes, and return the run."""
     citations: list[JSON] = []
     run_id = ""
@@ -79,7 +79,7 @@ async def show_turn(client: Client, out: Console, conversation_id: str, text: st
     return await client.get_run(run_id)
 
 
-async def ensure_knowledge(client: Client, settings: Settings, out: Console | None) -> None:
+async def ensure_knowledge(client: Door, settings: Settings, out: Console | None) -> None:
     """Ingest the assistant's own documents if nothing was ever ingested."""
     if not await client.search("anything", 1):
         await show_ingest(client, out or Console(stderr=True), settings.assistant / "knowledge")
@@ -92,7 +92,7 @@ async def ingest_folder(settings: Settings, out: Console, folder: Path | None) -
     return 1 if report["failed"] else 0
 
 
-async def show_ingest(client: Client, out: Console, folder: Path) -> JSON:
+async def show_ingest(client: Door, out: Console, folder: Path) -> JSON:
     """Ingest a folder with a progress bar and print what was done."""
     report: JSON = {}
     columns = (

@@ -114,11 +114,11 @@ def _read(match: re.Match[str]) -> Iterator[Fact]:
 def _keys(found: dict[str, str]) -> Iterator[tuple[Kind, str, tuple[float, ...]]]:
     if "iso" in found:
         year, month, day = found["iso"].split("-")
-        yield "date", f"{int(month)}/{int(day)}", (float(day), float(year))
+        yield from _date(int(month), int(day), year)
     elif "month" in found or "month2" in found:
         name, day = found.get("month") or found["month2"], found.get("day") or found["day2"]
         month_number = next(n for n, each in enumerate(_MONTHS, 1) if each.startswith(name.lower()[:3]))
-        yield "date", f"{month_number}/{int(day)}", (float(day),)
+        yield from _date(month_number, int(day), found.get("year") or found.get("year2"))
     elif "hour" in found:
         hour = int(found["hour"]) % 12 + (12 if found["half"].lower() == "p" else 0)
         yield "clock", f"{hour}:{found.get('minute', '00')}", (float(found["hour"]),)
@@ -128,6 +128,12 @@ def _keys(found: dict[str, str]) -> Iterator[tuple[Kind, str, tuple[float, ...]]
         yield "weekday", found["weekday"].lower(), ()
     else:
         yield from _amounts(found)
+
+
+def _date(month: int, day: int, year: str | None) -> Iterator[tuple[Kind, str, tuple[float, ...]]]:
+    yield "date", f"{month}/{day}", (float(day),)
+    if year:
+        yield "number", year, (float(year),)
 
 
 def _amounts(found: dict[str, str]) -> Iterator[tuple[Kind, str, tuple[float, ...]]]:
@@ -156,3 +162,23 @@ def _range(kind: Kind, first: str, last: str | None, unit: str) -> Iterator[tupl
 def _unit(word: str) -> str:
     plain = re.sub(r"\s", "", word.lower())
     return _UNITS.get(plain) or _UNITS.get(plain.rstrip("s")) or plain.rstrip("s")
+
+
+_NAME = re.compile(r"(?<![.!?:]\s)(?<!^)(?<![\w-])[A-Z][\w&'’-]*[A-Za-z](?:\s+[A-Z][\w&'’-]*[A-Za-z])*")
+_COMMON = frozenset({*_MONTHS, *_WEEKDAYS, "i'm", "i'll", "i've", "ok"})
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the words that are capitalised inside a sentence, without months and days of the week."""
+    found = (word for match in _NAME.finditer(text) for word in match.group().split())
+    return tuple(dict.fromkeys(word for word in found if _plain_name(word) not in _COMMON))
+
+
+def missing_names(claim: str, source: str) -> tuple[str, ...]:
+    """Return the names of a claim that its source does not have."""
+    known = {_plain_name(word) for word in re.findall(r"[\w&'’-]+", source)}
+    return tuple(name for name in names(claim) if _plain_name(name) not in known)
+
+
+def _plain_name(word: str) -> str:
+    return word.lower().replace("’", "'").removesuffix("'s").rstrip("s'")

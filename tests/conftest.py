@@ -1,8 +1,49 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and the wall: no socket beyond this machine."""
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+
+LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
+
+
+class Blocked(OSError):
+    """A test tried to reach beyond this machine."""
+
+
+def _check(address: Any) -> None:
+    host = address[0] if isinstance(address, tuple) else None
+    if isinstance(host, str) and host and not host.startswith(LOCAL):
+        raise Blocked(f"a test tried to reach {host}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """Refuse connections and look-ups beyond loopback, whoever asks for them."""
+    patch = pytest.MonkeyPatch()
+    connect, connect_ex, look_up = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        _check(address)
+        connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        _check(address)
+        return connect_ex(self, address)
+
+    def guarded_look_up(host: Any, *rest: Any, **more: Any) -> Any:
+        _check((host.decode() if isinstance(host, bytes) else host,))
+        return look_up(host, *rest, **more)
+
+    patch.setattr(socket.socket, "connect", guarded_connect)
+    patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+    patch.setattr(socket, "getaddrinfo", guarded_look_up)
+    yield
+    patch.undo()
 
 
 @pytest.fixture

@@ -1,9 +1,18 @@
-"""A small intent classifier over sentence vectors: probabilities of the labels and of any label at all."""
+"""A classifier of short texts over sentence vectors and words, which also says whether any label fits at all.
+
+One multinomial logistic regression on the sentence vector beside the text's weighted words. Its temperature and
+its rejection are fitted by cross-validation in which a part of the examples *and* a part of the labels are
+hidden at once: hidden examples of known labels show what belongs, hidden labels show what doesn't.
+"""
 
 from __future__ import annotations
 
+import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +20,46 @@ from numpy.typing import NDArray
 from tools.encoder.ports import Vectors
 
 Array = NDArray[np.float64]
+Labels = NDArray[np.int_]
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Texts with their unit vectors, row by row."""
+
+    texts: tuple[str, ...]
+    vectors: Vectors
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: Sequence[int] | Labels) -> Corpus:
+        """Return some rows."""
+        return Corpus(texts=tuple(self.texts[int(row)] for row in rows), vectors=self.vectors[rows])
+
+    def plus(self, other: Corpus) -> Corpus:
+        """Return these rows and the other's after them."""
+        return Corpus(texts=self.texts + other.texts, vectors=np.vstack([self.vectors, other.vectors]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings:
+    """How the classifier is fitted; ``design/router.md`` has the figures behind each value."""
+
+    inverse_penalty: float = 10.0
+    """scikit-learn's ``C``: larger trusts the examples more."""
+    word_share: float = 0.2
+    """Weight of the words' similarity beside that of the sentence vectors."""
+    neighbours: int = 3
+    """How many nearest examples speak for a text being in scope."""
+    neighbour_share: float = 8.0
+    """Logits per unit of cosine similarity to those examples."""
+    outside_share: float = 0.5
+    """Weight of the in-or-out regression, if examples from outside are given."""
+    belonging: float = 0.9
+    """Share of texts that are in scope where the classifier is used."""
+    folds: int = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,126 +73,247 @@ class Guess:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntentClassifier:
-    """Linear scores over a sentence vector, with a temperature and a rejection score."""
+class TextClassifier:
+    """Weights over sentence vector and words; make one with ``fit_classifier``."""
 
-    weights: Array
-    """Shape (dimensions + 1, labels); the last row is the bias."""
+    model: _Model
     temperature: float
+    slope: float
+    intercept: float
+    """Of the logistic curve from scope score to probability."""
+
+    def guess(self, text: str, vector: Vectors) -> Guess:
+        """Judge one text with its unit vector of shape (dimensions,)."""
+        return self.guess_all(Corpus(texts=(text,), vectors=vector[None, :]))[0]
+
+    def guess_all(self, corpus: Corpus) -> list[Guess]:
+        """Judge many texts at once."""
+        logits = self.model.logits(corpus)
+        odds = self.slope * self.model.scope(corpus, logits) + self.intercept
+        in_scope = 1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))
+        return [
+            Guess(probabilities=row, in_scope=float(scope))
+            for row, scope in zip(_softmax(logits / self.temperature), in_scope, strict=True)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Linear:
+    """Logits that are linear in a sentence vector and in the words beside it."""
+
+    vector_weights: Array
+    word_weights: Array
+    vocabulary: dict[str, int]
+    inverse_frequency: Array
+    word_scale: float
+    bias: Array
+
+    def __call__(self, corpus: Corpus) -> Array:
+        """Return logits of shape (texts, outputs)."""
+        words = np.stack([self._word_part(text) for text in corpus.texts])
+        result: Array = corpus.vectors @ self.vector_weights + words + self.bias
+        return result
+
+    def _word_part(self, text: str) -> Array:
+        columns, values = _weighed(text, self.vocabulary, self.inverse_frequency)
+        result: Array = self.word_scale * (values @ self.word_weights[columns])
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    """One fit: label logits, and a score that is higher for what belongs."""
+
+    labels: _Linear
+    outside: Array | None
+    """Shape (dimensions,): points from the texts outside to the examples."""
     examples: Vectors
-    outside: Vectors
-    scope: Array
-    """Weights of the rejection features, bias last."""
+    settings: ClassifierSettings
 
-    def guess(self, vector: Vectors) -> Guess:
-        """Judge one unit vector of shape (dimensions,)."""
-        logits = _with_bias(vector[None, :].astype(np.float64)) @ self.weights
-        features = _scope_features(logits, vector[None, :], self.examples, self.outside)
-        odds = (_with_bias(features) @ self.scope)[0]
-        return Guess(
-            probabilities=_softmax(logits / self.temperature)[0],
-            in_scope=float(1.0 / (1.0 + np.exp(-np.clip(odds, -30, 30)))),
-        )
+    def logits(self, corpus: Corpus) -> Array:
+        return self.labels(corpus)
+
+    def scope(self, corpus: Corpus, logits: Array) -> Array:
+        """Return shape (texts,): the best label's logit, nearness to examples, and not being like outside."""
+        count = min(self.settings.neighbours, len(self.examples))
+        similar = np.partition(corpus.vectors @ self.examples.T, -count, axis=1)[:, -count:].mean(1)
+        score: Array = logits.max(1) + self.settings.neighbour_share * similar
+        if self.outside is not None:
+            score = score + self.settings.outside_share * (corpus.vectors @ self.outside)
+        return score
 
 
-def fit_classifier(vectors: Vectors, labels: Sequence[int], outside: Vectors) -> IntentClassifier:
-    """Fit on unit vectors of examples, their label numbers (0, 1, ...) and vectors out of scope (may be none)."""
+def fit_classifier(
+    examples: Corpus, labels: Sequence[int], outside: Corpus, *, settings: ClassifierSettings | None = None
+) -> TextClassifier:
+    """Fit on examples with their label numbers (each of 0, 1, ... at least once) and texts outside (may be none).
+
+    CPU work: seconds for a hundred labels. Call it in a thread.
+    """
+    settings = settings or ClassifierSettings()
     y = np.asarray(labels)
-    weights = _logistic(vectors, y)
-    held, held_scope, pseudo = _cross_validate(vectors, y, outside)
-    temperature = _best_temperature(held, y)
-    features = np.vstack([held_scope, pseudo])
-    target = np.r_[np.ones(len(held_scope)), np.zeros(len(pseudo))]
-    return IntentClassifier(
-        weights=weights,
-        temperature=temperature,
-        examples=vectors,
-        outside=outside,
-        scope=_platt(features, target),
+    held = _cross_validate(examples, y, outside, settings)
+    slope, intercept = _logistic_curve(held.scope_inside, held.scope_outside, settings.belonging)
+    return TextClassifier(
+        model=_fit(examples, y, outside, settings),
+        temperature=_best_temperature(held.logits, held.truth),
+        slope=slope,
+        intercept=intercept,
     )
 
 
-def _logistic(vectors: Vectors, y: NDArray[np.int_]) -> Array:
+def _fit(examples: Corpus, y: Labels, outside: Corpus, settings: ClassifierSettings) -> _Model:
+    return _Model(
+        labels=_regress(examples, y, settings),
+        outside=_away_from(outside.vectors, examples.vectors) if len(outside) else None,
+        examples=examples.vectors,
+        settings=settings,
+    )
+
+
+def _regress(corpus: Corpus, y: Labels, settings: ClassifierSettings) -> _Linear:
+    # Imported here: scikit-learn takes a second to import, and only fitting needs it.
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=10.0, max_iter=300).fit(vectors, y)
-    coefficients, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
-    if len(coefficients) == 1:
-        coefficients, bias = np.vstack([-coefficients, coefficients]) / 2, np.r_[-bias, bias] / 2
-    result: Array = np.vstack([coefficients.T, bias])
-    return result
+    vocabulary, inverse_frequency = _vocabulary(corpus.texts)
+    scale = math.sqrt(settings.word_share)
+    words = np.zeros((len(corpus), len(vocabulary)))
+    for row, text in zip(words, corpus.texts, strict=True):
+        columns, values = _weighed(text, vocabulary, inverse_frequency)
+        row[columns] = scale * values
+    regression = LogisticRegression(C=settings.inverse_penalty, max_iter=200, tol=1e-3)
+    regression.fit(np.hstack([corpus.vectors, words]), y)
+    weights, bias = np.asarray(regression.coef_).T, np.asarray(regression.intercept_)
+    if weights.shape[1] == 1:
+        weights, bias = np.hstack([-weights / 2, weights / 2]), np.r_[-bias / 2, bias / 2]
+    dimensions = corpus.vectors.shape[1]
+    return _Linear(
+        vector_weights=weights[:dimensions],
+        word_weights=weights[dimensions:],
+        vocabulary=vocabulary,
+        inverse_frequency=inverse_frequency,
+        word_scale=scale,
+        bias=bias,
+    )
 
 
-def _cross_validate(vectors: Vectors, y: NDArray[np.int_], outside: Vectors) -> tuple[Array, Array, Array]:
-    """Return held-out logits and rejection features of the examples, and the features of texts outside."""
-    rng = np.random.default_rng(0)
+def _away_from(outside: Vectors, inside: Vectors) -> Array:
+    from sklearn.linear_model import LogisticRegression
+
+    belongs = np.r_[np.zeros(len(outside)), np.ones(len(inside))]
+    regression = LogisticRegression(class_weight="balanced").fit(np.vstack([outside, inside]), belongs)
+    weights: Array = np.asarray(regression.coef_)[0]
+    return weights
+
+
+def _vocabulary(texts: Sequence[str]) -> tuple[dict[str, int], Array]:
+    """Return each word's column and its smoothed inverse document frequency."""
+    documents = Counter(word for text in texts for word in set(_WORD.findall(text.lower())))
+    columns = {word: column for column, word in enumerate(sorted(documents))}
+    frequency = np.array([documents[word] for word in columns], dtype=np.float64)
+    inverse: Array = np.log((1 + len(texts)) / (1 + frequency)) + 1
+    return columns, inverse
+
+
+def _weighed(text: str, vocabulary: dict[str, int], inverse_frequency: Array) -> tuple[list[int], Array]:
+    """Return the columns of a text's known words and their tf-idf weights, of length 1 together."""
+    counts = Counter(vocabulary[word] for word in _WORD.findall(text.lower()) if word in vocabulary)
+    columns = list(counts)
+    values = (1 + np.log(np.array(list(counts.values()), dtype=np.float64))) * inverse_frequency[columns]
+    result: Array = values / (np.linalg.norm(values) or 1.0)
+    return columns, result
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HeldOut:
+    """What fits thought of examples that they had not seen."""
+
+    logits: Array
+    """Shape (texts, labels); a label that a fit did not know has a logit of -1000."""
+    truth: Labels
+    scope_inside: Array
+    scope_outside: Array
+
+    def plus(self, other: _HeldOut) -> _HeldOut:
+        return _HeldOut(
+            logits=np.vstack([self.logits, other.logits]),
+            truth=np.r_[self.truth, other.truth],
+            scope_inside=np.r_[self.scope_inside, other.scope_inside],
+            scope_outside=np.r_[self.scope_outside, other.scope_outside],
+        )
+
+
+def _cross_validate(examples: Corpus, y: Labels, outside: Corpus, settings: ClassifierSettings) -> _HeldOut:
+    random = np.random.default_rng(0)
     count = int(y.max()) + 1
-    fold = _folds(y, 3, rng)
-    held = np.zeros((len(y), count))
-    inside = np.zeros((len(y), 2))
-    for number in range(3):
-        test = fold == number
-        logits = np.full((int(test.sum()), count), -30.0)
-        seen, inverse = np.unique(y[~test], return_inverse=True)
-        logits[:, seen] = _with_bias(vectors[test].astype(np.float64)) @ _logistic(vectors[~test], inverse)
-        held[test] = logits
-        inside[test] = _scope_features(logits, vectors[test], vectors[~test], outside)
-    away = []
-    half = rng.permutation(count) % 2 if count >= 4 else np.zeros(count, dtype=int)
-    for number in range(2 if count >= 4 else 0):
-        known = half[y] == number
-        _, inverse = np.unique(y[known], return_inverse=True)
-        logits = _with_bias(vectors[~known].astype(np.float64)) @ _logistic(vectors[known], inverse)
-        away.append(_scope_features(logits, vectors[~known], vectors[known], outside))
-    if len(outside):
-        logits = _with_bias(outside.astype(np.float64)) @ _logistic(vectors, y)
-        away.append(_scope_features(logits, outside, vectors, outside, skip_self=True))
-    return held, inside, np.vstack(away) if away else np.zeros((0, 2))
+    row_fold = _dealt(y, settings.folds, random)
+    label_fold = random.permutation(np.arange(count) % settings.folds) if count >= 4 else np.full(count, -1)
+    outside_fold = random.permutation(np.arange(len(outside)) % settings.folds)
+    parts = [
+        _hold_out(examples, y, outside, row_fold == fold, label_fold[y] == fold, outside_fold == fold, settings)
+        for fold in range(settings.folds)
+    ]
+    return reduce(_HeldOut.plus, parts)
 
 
-def _folds(y: NDArray[np.int_], count: int, rng: np.random.Generator) -> NDArray[np.int_]:
-    fold = np.zeros(len(y), dtype=int)
+def _hold_out(
+    examples: Corpus,
+    y: Labels,
+    outside: Corpus,
+    hidden: NDArray[np.bool_],
+    strange: NDArray[np.bool_],
+    hidden_outside: NDArray[np.bool_],
+    settings: ClassifierSettings,
+) -> _HeldOut:
+    """Fit without the hidden rows and without all rows of the strange labels, and look at both."""
+    rows = np.flatnonzero(~hidden & ~strange)
+    known, renumbered = np.unique(y[rows], return_inverse=True)
+    model = _fit(examples.take(rows), renumbered, outside.take(np.flatnonzero(~hidden_outside)), settings)
+    test = np.flatnonzero(hidden & ~strange & np.isin(y, known))
+    inside = examples.take(test)
+    logits = np.full((len(test), int(y.max()) + 1), -1000.0)
+    scope_inside = np.zeros(0)
+    if len(test):
+        logits[:, known] = model.logits(inside)
+        scope_inside = model.scope(inside, logits[:, known])
+    away = examples.take(np.flatnonzero(strange)).plus(outside.take(np.flatnonzero(hidden_outside)))
+    scope_outside = model.scope(away, model.logits(away)) if len(away) else np.zeros(0)
+    return _HeldOut(logits=logits, truth=y[test], scope_inside=scope_inside, scope_outside=scope_outside)
+
+
+def _dealt(y: Labels, folds: int, random: np.random.Generator) -> Labels:
+    """Return a fold for each row, the rows of a label spread evenly."""
+    fold = np.zeros(len(y), dtype=np.int_)
     for label in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == label))
-        fold[rows] = np.arange(len(rows)) % count
+        rows = random.permutation(np.flatnonzero(y == label))
+        fold[rows] = (np.arange(len(rows)) + random.integers(folds)) % folds
     return fold
 
 
-def _scope_features(
-    logits: Array, vectors: Vectors, examples: Vectors, outside: Vectors, *, skip_self: bool = False
-) -> Array:
-    """Return (texts, 2): the best logit, and how much nearer the best example is than what lies outside."""
-    near = (vectors @ examples.T).max(1)
-    if not len(outside):
-        return np.stack([logits.max(1), 10 * near], axis=1)
-    away = vectors @ outside.T
-    if skip_self:
-        np.fill_diagonal(away, -1.0)
-    return np.stack([logits.max(1), 10 * (near - 0.5 * np.maximum(away.max(1), 0.0))], axis=1)
-
-
-def _platt(features: Array, target: Array) -> Array:
-    if len(np.unique(target)) < 2:
-        return np.r_[np.zeros(features.shape[1]), 2.0]
+def _logistic_curve(inside: Array, outside: Array, belonging: float) -> tuple[float, float]:
+    """Return slope and intercept of the probability that a score comes from inside (Platt's method)."""
+    if not len(inside) or not len(outside):
+        return 0.0, 2.0
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(class_weight="balanced").fit(features, target)
-    result: Array = np.r_[model.coef_[0], model.intercept_[0]]
-    return result
+    target = np.r_[np.ones(len(inside)), np.zeros(len(outside))]
+    scores = np.r_[inside, outside][:, None]
+    weight = np.where(target == 1, belonging / len(inside), (1 - belonging) / len(outside)) * len(target)
+    curve = LogisticRegression().fit(scores, target, sample_weight=weight)
+    return float(curve.coef_[0, 0]), float(curve.intercept_[0])
 
 
-def _best_temperature(logits: Array, y: NDArray[np.int_]) -> float:
-    grid = np.geomspace(0.05, 5.0, 60)
-    losses = [-np.log(_softmax(logits / t)[np.arange(len(y)), y] + 1e-12).mean() for t in grid]
+def _best_temperature(logits: Array, truth: Labels) -> float:
+    """Return the temperature with the least log loss on held-out logits."""
+    if not len(truth):
+        return 1.0
+    grid = np.geomspace(0.1, 5.0, 80)
+    chosen = np.arange(len(truth))
+    losses = [-np.log(_softmax(logits / each)[chosen, truth] + 1e-12).mean() for each in grid]
     return float(grid[int(np.argmin(losses))])
 
 
 def _softmax(logits: Array) -> Array:
     powers = np.exp(logits - logits.max(1, keepdims=True))
     result: Array = powers / powers.sum(1, keepdims=True)
-    return result
-
-
-def _with_bias(rows: Array) -> Array:
-    result: Array = np.hstack([rows, np.ones((len(rows), 1))])
     return result

@@ -111,8 +111,7 @@ async def _open(folder: Path, room: Workroom) -> AsyncIterator[ConversationTarge
     from graphs.settings import Settings
 
     with tempfile.TemporaryDirectory(prefix="handrail-eval-") as data:
-        # The exported encoder outlives the run; conversations of one run must not be seen by the next.
-        Path(data, "cache").symlink_to(_made(room.cache), target_is_directory=True)
+        _lend(room.cache, Path(data))
         settings = Settings(assistant=folder, data=Path(data))
         async with open_product(settings, announce=room.announce) as product:
             room.announce("ingesting the assistant's knowledge")
@@ -123,6 +122,7 @@ async def _open(folder: Path, room: Workroom) -> AsyncIterator[ConversationTarge
             yield ConversationTarget(service=product.service, principal=product.principal)
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder.resolve()
+def _lend(cache: Path, data: Path) -> None:
+    """Let a run that begins with empty databases use the encoder that was exported before."""
+    cache.mkdir(parents=True, exist_ok=True)
+    (data / "cache").symlink_to(cache.resolve(), target_is_directory=True)

@@ -72,7 +72,9 @@ def _scores(prefix: str, found: Sequence[str], wanted: set[str], cutoffs: Sequen
     for cutoff in cutoffs:
         hits = wanted.intersection(found[:cutoff])
         scores[f"{prefix}recall@{cutoff}"] = len(hits) / len(wanted)
-        scores[f"{prefix}pass@{cutoff}"] = float(bool(hits))
+        # The name that Anthropic's cookbook has for the same.
+        scores[f"{prefix}pass@{cutoff}"] = len(hits) / len(wanted)
+        scores[f"{prefix}hit@{cutoff}"] = float(bool(hits))
     place = next((place for place, document in enumerate(found, start=1) if document in wanted), None)
     scores[f"{prefix}mrr"] = 1 / place if place else 0.0
     return scores

@@ -19,8 +19,6 @@ from tools.assistants import load_assistant
 from tools.encoder.opening import open_encoder
 from tools.encoder.ports import Vectors
 
-OUT_OF_SCOPE = "out of scope"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
@@ -57,8 +55,8 @@ class RouterTarget:
         if expected is None:
             scores["oos_recall"] = float(told is None)
         else:
-            scores["accuracy"] = float(told == expected)
-            scores["best_accuracy"] = float(route.intent == expected)
+            scores["accuracy"] = float(route.intent == expected)
+            scores["routed_accuracy"] = float(told == expected)
             scores["baseline_accuracy"] = float(guess.intent == expected)
         output = {
             "intent": told,
@@ -68,8 +66,14 @@ class RouterTarget:
             "autonomy": str(route.autonomy),
             "baseline": {"intent": guess.intent, "probability": guess.probability},
         }
-        wrong = None if told == expected else f"{told or OUT_OF_SCOPE}, not {expected or OUT_OF_SCOPE}"
-        return Observation(output=output, scores=scores, wrong=wrong)
+        return Observation(output=output, scores=scores, wrong=_wrong(route.intent, told, expected))
+
+
+def _wrong(best: str | None, told: str | None, expected: str | None) -> str | None:
+    if told == expected:
+        return None
+    answer = told or f"out of scope, {best} at best"
+    return f"{answer}; not {expected or 'out of scope'}"
 
 
 def prepare(suite: Suite) -> Prepared:
@@ -83,7 +87,7 @@ def prepare(suite: Suite) -> Prepared:
             remedy = "Mend its name, or write null for out of scope."
             raise case.wrong("expected.intent", f"there is no intent {intent!r}", remedy)
     known = {case.data.expected.intent is not None for case in cases}
-    closed = ("accuracy", "best_accuracy", "baseline_accuracy")
+    closed = ("accuracy", "routed_accuracy", "baseline_accuracy", "macro_f1")
     suite.needs(closed, True in known, "cases with an intent")
     suite.needs(("oos_recall",), False in known, "cases whose intent is null")
     suite.needs(("oos_auroc", "baseline_oos_auroc"), len(known) == 2, "cases with an intent and cases without")

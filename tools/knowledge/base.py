@@ -14,15 +14,15 @@ import anyio.to_thread
 from policies.errors import ConfigError, Conflict, NotFound
 from policies.types import Audience
 from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
-from tools.encoder.ports import Encoder
+from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge import ingest, rows
 from tools.knowledge.documents import Record
-from tools.knowledge.index import Index
+from tools.knowledge.index import Index, build_index
 from tools.knowledge.ingest import IngestReport, Progress, Workshop
 from tools.knowledge.ports import SearchResult
 from tools.knowledge.ranking import parts, rank
 from tools.knowledge.rows import DocumentVersion, Scope, Version
-from tools.knowledge.vectors import VectorStore
+from tools.knowledge.vectors import VectorStore, collection_name
 from tools.storage.database import Database
 
 _THREADS = 4
@@ -45,8 +45,10 @@ class Knowledge:
         Raises ``ConfigError`` if the index was made with another encoder.
         """
         index = await self.index()
-        vectors = await self._shop.encoder.encode(parts(query))
-        found = partial(rank, index, self._shop.store, self._scope, query, vectors, audience, limit)
+        texts = parts(query)
+        vectors = await self._shop.encoder.encode(texts)
+        nearest = partial(self._nearest, index, vectors)
+        found = partial(rank, index, nearest, texts, vectors, audience, limit)
         best = await anyio.to_thread.run_sync(found, limiter=self._threads)
         passages = [
             replace(index.passages[row], score=score, similarity=similarity) for row, score, similarity in best
@@ -57,6 +59,10 @@ class Knowledge:
             index_version=index.version,
             vectors={index.passages[row].id: index.sentences_of(row) for row, _, _ in best},
         )
+
+    def _nearest(self, index: Index, vectors: Vectors, whose: Audience, count: int) -> set[str]:
+        name = collection_name(self._scope.workspace_id, self._scope.assistant, index.version, whose)
+        return {key for found in self._shop.store.query(name, vectors, count) for key, _ in found}
 
     async def ingest(self, folder: Path, progress: Callable[[Progress], None] | None = None) -> IngestReport:
         """Bring the index up to date with a folder; questions are answered from the old version meanwhile.
@@ -176,6 +182,4 @@ async def open_knowledge(
 
 
 def _empty(encoder: Encoder) -> Index:
-    from tools.knowledge.index import build_index
-
     return build_index("", [], encoder.dimensions)

@@ -60,5 +60,5 @@ def audience_of(value: object, path: str) -> Audience:
     """
     named = str(value).strip().lower() if value is not None else "customer"
     if named not in ("customer", "staff"):
-        raise Unreadable(f"audience is {value!r}", remedy="Use customer or staff.")
+        raise Unreadable(f"Its audience is {value!r}.", remedy="Use customer or staff.")
     return "staff" if named == "staff" or "staff" in path.split("/")[:-1] else "customer"

@@ -35,14 +35,15 @@ class InMemoryRetriever:
     async def search(self, query: str, *, audience: Audience, limit: int = 8) -> SearchResult:
         """Return at most ``limit`` passages, as ``Retriever.search`` says."""
         index = self._index = self._index or await self._build()
-        vectors = await self._encoder.encode(parts(query))
+        texts = parts(query)
+        vectors = await self._encoder.encode(texts)
 
         def nearest(whose: Audience, count: int) -> list[str]:
             held = [i for i, passage in enumerate(index.passages) if passage.audience == whose]
-            similarity = (index.vectors[held].astype(np.float32) @ vectors.T).max(axis=1)
+            similarity = (index.vectors[held] @ vectors.T).max(axis=1)
             return [index.passages[held[i]].id for i in np.argsort(-similarity)[:count]]
 
-        best = rank(index, nearest, query, vectors, audience, limit)
+        best = rank(index, nearest, texts, vectors, audience, limit)
         return SearchResult(
             passages=tuple(replace(index.passages[row], score=score, similarity=s) for row, score, s in best),
             query_vector=vectors[0],

@@ -55,9 +55,9 @@ def _source(root: Path, file: Path) -> Source:
     try:
         size = file.stat().st_size
         if size > loaders.MAX_BYTES:
-            problem = f"{size:,} bytes are more than the limit of {loaders.MAX_BYTES:,} Split the document."
+            problem = f"It has {size:,} bytes, more than {loaders.MAX_BYTES:,}. Split the document."
             return Source(path=path, content_hash="", data=None, problem=problem)
         data = file.read_bytes()
     except OSError as error:
-        return Source(path=path, content_hash="", data=None, problem=f"it cannot be read ({error.strerror})")
+        return Source(path=path, content_hash="", data=None, problem=f"It cannot be read ({error.strerror}).")
     return Source(path=path, content_hash=hashlib.sha256(data).hexdigest(), data=data)

@@ -181,7 +181,7 @@ def _read(plan: _Plan, version: str, item: Source | _RecordSource) -> bool:
         plan.failed.append((item.path, str(error)))
         return False
     except Exception as error:  # a parser's own defect must not keep the other documents out
-        plan.failed.append((item.path, f"it cannot be read ({type(error).__name__}: {error})"))
+        plan.failed.append((item.path, f"It cannot be read ({type(error).__name__}: {error})."))
         return False
     return True
 
@@ -232,7 +232,7 @@ async def _switch(shop: Workshop, scope: Scope, plan: _Plan) -> Index:
     versions = list(plan.wanted.values())
     version = shop.ids.new("idx")
 
-    def begin(connection: Connection) -> None:
+    def begin(connection: Connection) -> list[str]:
         row = Version(
             id=version,
             status="building",
@@ -241,15 +241,15 @@ async def _switch(shop: Workshop, scope: Scope, plan: _Plan) -> Index:
             chunks=0,
             created_at=shop.now(),
         )
-        rows.begin_version(connection, scope, row, versions)
+        return rows.begin_version(connection, scope, row, versions)
 
-    await shop.database.write(begin)
+    abandoned = await shop.database.write(begin)
     index = await load_index(shop, scope, version)
     await anyio.to_thread.run_sync(build_collections, shop.store, scope, index)
     retired = await shop.database.write(
         lambda connection: rows.switch(connection, scope, version, len(index.passages))
     )
-    await anyio.to_thread.run_sync(_drop, shop.store, scope, retired)
+    await anyio.to_thread.run_sync(_drop, shop.store, scope, abandoned + retired)
     return index
 
 

@@ -21,6 +21,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
 _CODE = re.compile(r"(`+)([^`\n]+)\1")
 _HIDE = {ord(mark): 0xE000 + index for index, mark in enumerate("<>*_[]()#`\\!|")}
 _SHOW = {hidden: mark for mark, hidden in _HIDE.items()}
+# A text with none of these needs no rule.
+_MARKED = re.compile(r"[<*_\[`\\|#>~:•-]|^\s*[+\d]")
 _ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$")
 _DELIMITER = re.compile(r"^[ \t]*\|?[ \t]*:?-{1,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?[ \t]*$")
 _CELL = re.compile(r"(?<!\\)\|")
@@ -29,6 +31,8 @@ _SPACE = re.compile(r"\s+")
 
 def clean(text: str) -> str:
     """Return the text without Markdown and HTML markup, on one line; table rows read ``a, b, c``."""
+    if not _MARKED.search(text):
+        return _SPACE.sub(" ", text).strip()
     lines = [", ".join(filter(None, cells(line))) if _ROW.match(line) else line for line in text.split("\n")]
     text = "\n".join(line for line in lines if not _DELIMITER.match(line) or not line.strip())
     text = _CODE.sub(lambda match: match.group(2).translate(_HIDE), text)

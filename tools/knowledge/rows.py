@@ -201,45 +201,43 @@ def _add_document(connection: Connection, scope: Scope, item: EncodedDocument, n
 
 def begin_version(
     connection: Connection, scope: Scope, version: Version, document_versions: Sequence[str]
-) -> None:
-    """Write down an index version that is being built; what a crash left half built is forgotten."""
+) -> list[str]:
+    """Write down an index version that is being built.
+
+    What a crash left half built is forgotten; its ids are returned.
+    """
     owner = {"workspace_id": scope.workspace_id, "assistant": scope.assistant}
-    left = select(index_version.c.id).where(_of(index_version, scope), index_version.c.status == "building")
-    connection.execute(
-        delete(index_document).where(_of(index_document, scope), index_document.c.index_version.in_(left))
-    )
-    connection.execute(
-        delete(index_version).where(_of(index_version, scope), index_version.c.status == "building")
-    )
+    left = _ids(connection, scope, "building")
+    for table, column in ((index_document, index_document.c.index_version), (index_version, index_version.c.id)):
+        connection.execute(delete(table).where(_of(table, scope), column.in_(left)))
     connection.execute(insert(index_version).values(**owner, **vars(version)))
     rows = [{**owner, "index_version": version.id, "document_version": each} for each in document_versions]
     if rows:
         connection.execute(insert(index_document), rows)
+    return left
 
 
 def switch(connection: Connection, scope: Scope, version: str, chunks: int) -> list[str]:
-    """Make a version the active one and retire all but its predecessor; return the ids of the retired."""
+    """Make a version the active one; retire the one before its predecessor, whose id is returned.
+
+    Chunks that neither the active nor the previous version has are deleted.
+    """
     table = index_version
+    retired = _ids(connection, scope, "previous")
     for old, new in (("previous", "retired"), ("active", "previous")):
         connection.execute(update(table).where(_of(table, scope), table.c.status == old).values(status=new))
     connection.execute(
         update(table).where(_of(table, scope), table.c.id == version).values(status="active", chunks=chunks)
     )
-    live = select(index_document.c.document_version).where(
-        index_document.c.workspace_id == scope.workspace_id,
-        index_document.c.index_version.in_(
-            select(table.c.id).where(table.c.workspace_id == scope.workspace_id, table.c.status != "retired")
-        ),
+    live = select(table.c.id).where(_of(table, scope), table.c.status != "retired")
+    used = select(index_document.c.document_version).where(
+        _of(index_document, scope), index_document.c.index_version.in_(live)
     )
-    ours = select(document_version.c.id).where(_of(document_version, scope))
-    gone = delete(chunk).where(
-        chunk.c.workspace_id == scope.workspace_id,
-        chunk.c.document_version.in_(ours),
-        chunk.c.document_version.not_in(live),
+    ours = select(document_version.c.id).where(_of(document_version, scope), document_version.c.id.not_in(used))
+    connection.execute(
+        delete(chunk).where(chunk.c.workspace_id == scope.workspace_id, chunk.c.document_version.in_(ours))
     )
-    connection.execute(gone)
-    retired = select(table.c.id).where(_of(table, scope), table.c.status == "retired")
-    return list(connection.scalars(retired))
+    return retired
 
 
 def swap(connection: Connection, scope: Scope) -> None:
@@ -247,6 +245,11 @@ def swap(connection: Connection, scope: Scope) -> None:
     table = index_version
     for old, new in (("active", "swapped"), ("previous", "active"), ("swapped", "previous")):
         connection.execute(update(table).where(_of(table, scope), table.c.status == old).values(status=new))
+
+
+def _ids(connection: Connection, scope: Scope, status: str) -> list[str]:
+    table = index_version
+    return list(connection.scalars(select(table.c.id).where(_of(table, scope), table.c.status == status)))
 
 
 def _of(table: Any, scope: Scope) -> Any:

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from policies.errors import Unavailable
+from tools.metrics import COMMIT_SIZE, WRITE_SECONDS
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
@@ -57,7 +58,8 @@ class Database:
         """
         job = _Job(work)
         self._jobs.put(job)
-        result: T = await asyncio.wrap_future(job.result)
+        with WRITE_SECONDS.time():
+            result: T = await asyncio.wrap_future(job.result)
         return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -93,6 +95,7 @@ class Database:
                 return
 
     def _commit(self, group: list[_Job]) -> None:
+        COMMIT_SIZE.observe(len(group))
         done: list[tuple[_Job, Any, BaseException | None]] = []
         try:
             with self._writer.connect() as connection, connection.begin():

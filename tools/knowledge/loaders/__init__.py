@@ -29,15 +29,13 @@ def load(path: str, data: bytes) -> LoadedDocument:
     Raises ``Unreadable``, whose message says why in words for the document's author.
     """
     if len(data) > MAX_BYTES:
-        raise Unreadable(
-            f"{len(data):,} bytes are more than the limit of {MAX_BYTES:,}", remedy="Split the document."
-        )
+        raise Unreadable(f"It has {len(data):,} bytes, more than {MAX_BYTES:,}.", remedy="Split the document.")
     loader = _LOADERS.get(PurePosixPath(path).suffix.lower())
     if loader is None:
-        raise Unreadable("this kind of file is not supported", remedy="Use Markdown, HTML, PDF or plain text.")
+        raise Unreadable("This kind of file is not supported.", remedy="Use Markdown, HTML, PDF or plain text.")
     document = loader(path, data)
     if not document.blocks:
         raise Unreadable(
-            "there is no text in it", remedy="A scanned PDF must be put through text recognition first."
+            "There is no text in it.", remedy="A scanned PDF must be put through text recognition first."
         )
     return document

@@ -30,7 +30,7 @@ def load(path: str, data: bytes) -> LoadedDocument:
         warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
         soup = BeautifulSoup(data, "lxml")
     if soup.contains_replacement_characters:
-        raise Unreadable("its characters do not fit the encoding it declares", remedy="Save it as UTF-8.")
+        raise Unreadable("Its characters do not fit the encoding it declares.", remedy="Save it as UTF-8.")
     meta = soup.find("meta", attrs={"name": "audience"})
     title = _title(soup, path)
     writer = _Writer(title)

@@ -15,7 +15,7 @@ MAX_PAGES = 2000
 
 _HYPHEN = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
 _AUDIENCE = re.compile(r"audience\s*[:=]\s*(\w+)", re.I)
-# A short line that ends a sentence ends its paragraph; a line that stops far from the margin does too.
+# A line shorter than this share of the longest one, and with a full stop, ends its paragraph.
 _SHORT = 0.75
 
 
@@ -28,16 +28,16 @@ def load(path: str, data: bytes) -> LoadedDocument:
     try:
         reader = pypdf.PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
-            raise Unreadable("it is locked with a password", remedy="Save it without one.")
+            raise Unreadable("It is locked with a password.", remedy="Save it without one.")
         if len(reader.pages) > MAX_PAGES:
-            raise Unreadable(f"{len(reader.pages):,} pages are more than the limit of {MAX_PAGES:,}")
+            raise Unreadable(f"It has {len(reader.pages):,} pages, more than {MAX_PAGES:,}.", remedy="Split it.")
         text = "\n\n".join(filter(None, (_page(page.extract_text()) for page in reader.pages)))
         about: Mapping[str, Any] = reader.metadata or {}
         title, keywords = str(about.get("/Title") or "").strip(), str(about.get("/Keywords") or "")
     except Unreadable:
         raise
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise Unreadable(f"it is not a readable PDF ({error})", remedy="Print it to a new PDF.") from error
+        raise Unreadable(f"It is not a readable PDF ({error}).", remedy="Print it to a new PDF.") from error
     named = _AUDIENCE.search(keywords)
     return LoadedDocument(
         path=path,

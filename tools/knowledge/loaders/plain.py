@@ -31,10 +31,10 @@ def decode(data: bytes) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        message = f"it is not {encoding.removesuffix('-sig').upper()} text (byte {error.start})"
+        message = f"It is not {encoding.removesuffix('-sig').upper()} text (byte {error.start})."
         raise Unreadable(message, remedy="Save it as UTF-8.") from error
     if "\x00" in text:
-        raise Unreadable("it holds binary data", remedy="Check that it is really a text file.")
+        raise Unreadable("It holds binary data.", remedy="Check that it is really a text file.")
     return text
 
 
@@ -54,7 +54,7 @@ def front_matter(text: str) -> tuple[dict[str, Any], int]:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
-        raise Unreadable(f"its front matter is not valid YAML{line}", remedy="Mend or remove it.") from error
+        raise Unreadable(f"Its front matter is not valid YAML{line}.", remedy="Mend or remove it.") from error
     return (meta, len(text) - len(content)) if isinstance(meta, dict) else ({}, 0)
 
 

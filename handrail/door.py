@@ -1,0 +1,114 @@
+"""Two ways in behind one door: the server that owns the data folder, or a service opened in this process.
+
+Both speak plain JSON in the shapes of the HTTP API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from handrail.client import JSON, Client
+
+if TYPE_CHECKING:
+    from graphs.assembly import Product
+    from graphs.settings import Settings
+
+Announce = Callable[[str], None]
+
+
+class Door(Protocol):
+    """What the command line asks of Handrail, whichever way in it takes."""
+
+    async def create_conversation(self, customer: JSON | None = None) -> str:
+        """Begin a conversation; returns its id."""
+        ...
+
+    def send(self, conversation_id: str, text: str) -> AsyncIterator[JSON]:
+        """Post a message and yield the run's events, ``{"type", "run_id", ...}``, until it pauses or ends."""
+        ...
+
+    async def get_run(self, run_id: str) -> JSON:
+        """Return how a run stands and what it said."""
+        ...
+
+    async def list_reviews(self) -> list[JSON]:
+        """Return the open reviews."""
+        ...
+
+    def ingest(self, folder: Path) -> AsyncIterator[JSON]:
+        """Ingest a folder; yields ``progress`` events and, last, a ``report``."""
+        ...
+
+    async def search(self, query: str, limit: int) -> list[JSON]:
+        """Return the passages nearest to a query."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalClient:
+    """Calls a service in this process."""
+
+    product: Product
+
+    async def create_conversation(self, customer: JSON | None = None) -> str:
+        """Begin a conversation; returns its id."""
+        product = self.product
+        return (await product.service.create_conversation(product.principal, customer=customer)).id
+
+    async def send(self, conversation_id: str, text: str) -> AsyncIterator[JSON]:
+        """Post a message and yield the run's events until it pauses or ends."""
+        service, principal = self.product.service, self.product.principal
+        accepted = await service.post_message(principal, conversation_id, text)
+        async for event in service.run_events(principal, accepted.run_id, since=accepted.after):
+            yield {"type": event.type, "run_id": event.run_id, **event.data}
+
+    async def get_run(self, run_id: str) -> JSON:
+        """Return how a run stands and what it said."""
+        return asdict(await self.product.service.get_run(self.product.principal, run_id))
+
+    async def list_reviews(self) -> list[JSON]:
+        """Return the open reviews."""
+        return [asdict(each) for each in await self.product.service.list_reviews(self.product.principal)]
+
+    async def ingest(self, folder: Path) -> AsyncIterator[JSON]:
+        """Ingest a folder; yields progress, then the report."""
+        import anyio
+
+        send, receive = anyio.create_memory_object_stream[JSON](1_000)
+
+        async def work() -> None:
+            async with send:
+                report = await self.product.knowledge.ingest(
+                    folder, lambda at: send.send_nowait({"type": "progress", "done": at.done, "total": at.total})
+                )
+                await send.send({"type": "report", **asdict(report)})
+
+        async with anyio.create_task_group() as tasks, receive:
+            tasks.start_soon(work)
+            async for item in receive:
+                yield item
+
+    async def search(self, query: str, limit: int) -> list[JSON]:
+        """Return the passages nearest to a query."""
+        result = await self.product.knowledge.search(query, audience="staff", limit=limit)
+        return [asdict(passage) for passage in result.passages]
+
+
+@asynccontextmanager
+async def connect(settings: Settings, announce: Announce) -> AsyncIterator[Door]:
+    """Reach the server that owns the data folder, or open the folder in this process when none does."""
+    from tools.storage.lock import running_server
+
+    url = running_server(settings.data)
+    if url is not None:
+        async with Client.open(url) as client:
+            yield client
+        return
+    from graphs.assembly import open_product
+
+    async with open_product(settings, announce=announce) as product:
+        yield LocalClient(product)

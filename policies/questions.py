@@ -1,0 +1,62 @@
+"""What a question asks for: an amount, a span of time, a date, or a yes or no."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from policies.facts import Fact, facts
+
+Asked = Literal["money", "span", "when", "number", "percent", "size", "permission"]
+
+_ASKS: dict[Asked, re.Pattern[str]] = {
+    "money": re.compile(
+        r"\bhow much (?!longer|time|of|bigger|weight)|\b(?:costs?|prices?|charges?|fees?|postage|set me back|come to in total|\$+|pay for"
+        r"|spend|worth|expensive|dollars?|discount|smallest|biggest|minimum|maximum)\b",
+        re.I,
+    ),
+    "span": re.compile(
+        r"\bhow (?:long|soon|fast|quick\w*|many (?:\w+ )?(?:minutes?|hours?|days?|weeks?|months?|years?))\b"
+        r"|\b(?:days|turn up|get here|arrive|have it|delivered by|take to)\b|\bwhen (?:would|will|does|do|can|should)\b",
+        re.I,
+    ),
+    "when": re.compile(
+        r"\bwhen\b|\bwhat (?:time|day|date)\b|\b(?:until|last da(?:te|y)|deadline|hours|open|closed?|by when|cut-?off)\b",
+        re.I,
+    ),
+    "percent": re.compile(r"\b(?:percent\w*|per cent|discount|interest|% off|share)\b|%", re.I),
+    "number": re.compile(r"\bhow many\b|\b(?:most|limit|maximum|at most|minimum|times)\b", re.I),
+    "size": re.compile(
+        r"\b(?:size|how (?:big|long|wide|heavy|much longer|tall)|temperature|weight|measure\w*|cm)\b", re.I
+    ),
+    "permission": re.compile(
+        r"(?:^|[.,;!?]\s*|\b(?:and|but|or|so)\s+)(?:can|could|may|is|are|do|does|will|would|am|should)\b", re.I
+    ),
+}
+_ANSWERS: dict[Asked, frozenset[str]] = {
+    "money": frozenset({"money"}),
+    "span": frozenset({"span"}),
+    "when": frozenset({"clock", "date", "weekday", "span"}),
+    "percent": frozenset({"percent"}),
+    "number": frozenset({"number", "measure", "span", "money"}),
+    "size": frozenset({"measure", "number"}),
+    "permission": frozenset(),
+}
+_MODAL = re.compile(
+    r"\b(?:can|cannot|may|must|will|not|never|only|available|allowed|possible|free|accept\w*|included|closed)\b",
+    re.I,
+)
+
+
+def asks(question: str) -> frozenset[Asked]:
+    """Return what a question asks for; empty when its words do not tell."""
+    return frozenset(kind for kind, pattern in _ASKS.items() if pattern.search(question))
+
+
+def gives(text: str, found: tuple[Fact, ...] | None = None) -> frozenset[Asked]:
+    """Return what a text has to offer to questions of each kind."""
+    kinds = {fact.kind for fact in (facts(text) if found is None else found)}
+    offered: set[Asked] = {asked for asked, needed in _ANSWERS.items() if needed & kinds}
+    if _MODAL.search(text):
+        offered.add("permission")
+    return frozenset(offered)

@@ -1,0 +1,53 @@
+"""The HTTP application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from graphs.assembly import Product
+from graphs.settings import Settings
+from server import documentation, problems
+from server.gate import LOOPBACK, Catch, Gate
+from server.lifecycle import Lifecycle
+from server.routes import conversations, health, knowledge, messages, reviews, runs
+
+DESCRIPTION = "Workflow assistants with people in the loop: checked, cited, durable, explained."
+
+
+def create_app(
+    source: Settings | Product, *, url: str | None = None, on_failure: Callable[[], None] = lambda: None
+) -> FastAPI:
+    """Make the application.
+
+    From settings, it opens the product when it starts and answers 503 until that is done; ``url`` is left in the
+    data folder for those who find it in use, and ``on_failure`` is told when the product can't be opened. From an
+    open product, it serves that and leaves closing it to whoever opened it.
+    """
+    settings = source if isinstance(source, Settings) else source.settings
+    lifecycle = Lifecycle(None if isinstance(source, Settings) else source)
+    app = FastAPI(
+        title="Handrail",
+        version=version("handrail"),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=partial(lifecycle.lifespan, settings, url, on_failure) if isinstance(source, Settings) else None,
+        middleware=[Middleware(Catch), Middleware(Gate, hosts=host_names(settings.host))],
+    )
+    app.state.lifecycle = lifecycle
+    for module in (health, conversations, messages, runs, reviews, knowledge):
+        app.include_router(module.router)
+    problems.install(app)
+    documentation.install(app)
+    return app
+
+
+def host_names(host: str) -> Collection[str] | None:
+    """Return the names that requests may be addressed to: on a loopback address its names, else any."""
+    return LOOPBACK if host in LOOPBACK else None

@@ -1,0 +1,47 @@
+"""Whether the process lives and whether it can serve; and what there is."""
+
+from __future__ import annotations
+
+import anyio
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from policies.errors import Unavailable
+from server.dependencies import State
+from server.documentation import problems
+from server.replies import reply
+from server.schemas import Health
+
+router = APIRouter(tags=["health"])
+DATABASE_SECONDS = 2.0
+
+
+@router.get("/", include_in_schema=False)
+async def root(request: Request) -> Response:
+    """Say what this is and where to go on."""
+    links = {
+        "openapi": "/openapi.json",
+        "conversations": "/v1/conversations",
+        "reviews": "/v1/reviews",
+        "knowledge": "/v1/knowledge",
+        "health": "/healthz",
+        "readiness": "/readyz",
+    }
+    return reply({"name": "handrail", "version": request.app.version, "links": links})
+
+
+@router.get("/healthz", response_model=Health)
+async def alive() -> Response:
+    """Say that the process answers at all."""
+    return reply({"status": "ok"})
+
+
+@router.get("/readyz", response_model=Health, responses=problems())
+async def ready(lifecycle: State) -> Response:
+    """Say whether requests are served; while it starts, the problem's detail says what it is doing."""
+    product = lifecycle.require()
+    with anyio.move_on_after(DATABASE_SECONDS) as waited:
+        await product.service.store.database.write(lambda _connection: None)
+    if waited.cancelled_caught:
+        raise Unavailable("The database does not answer.", remedy="Look at the disk.")
+    return reply({"status": "ready"})

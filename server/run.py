@@ -1,0 +1,100 @@
+"""Serving: a socket, uvicorn on it, and an orderly end."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+
+import uvicorn
+
+from graphs.assembly import Product
+from graphs.settings import Settings
+from policies.errors import ConfigError
+from server.app import create_app
+from server.gate import LOOPBACK
+from server.lifecycle import Lifecycle
+from server.logs import write_logs
+from tools.storage.lock import announced
+
+log = logging.getLogger("handrail.server")
+DRAIN_SECONDS = 10
+
+
+class Server(uvicorn.Server):
+    """Tells the app that it is closing before it waits for open connections, so that those who wait can leave."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End streams and waits, then connections, then the app."""
+        self._lifecycle.drain()
+        await super().shutdown(sockets)
+
+
+def serve(settings: Settings, *, json_logs: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM; blocks.
+
+    The socket listens at once and ``/readyz`` says what the server is doing until it is ready. Raises
+    ``ConfigError`` when the port is taken or the product can't be opened.
+    """
+    write_logs(as_json=json_logs)
+    listening = listen(settings.host, settings.port)
+    with listening:
+        url = url_of(listening)
+        app = create_app(settings, url=url, on_failure=lambda: setattr(server, "should_exit", True))
+        lifecycle: Lifecycle = app.state.lifecycle
+        server = Server(_config(app), lifecycle)
+        log.info("listening on %s", url)
+        server.run(sockets=[listening])
+    if lifecycle.failure is not None:
+        raise lifecycle.failure
+
+
+async def serve_product(product: Product) -> None:
+    """Serve an open product at its settings' address until SIGINT or SIGTERM."""
+    listening = listen(product.settings.host, product.settings.port)
+    app = create_app(product)
+    with listening, announced(product.settings.data, url_of(listening)):
+        await Server(_config(app), app.state.lifecycle).serve(sockets=[listening])
+
+
+def _config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # uvicorn names its own type for ASGI applications
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raises ``ConfigError`` when the address can't be had."""
+    if host not in LOOPBACK:
+        log.warning("%s is not a loopback address: there is no sign-in, whoever reaches it may do anything", host)
+    try:
+        return socket.create_server((host, port), family=_family(host), backlog=2048)
+    except OSError as error:
+        raise ConfigError(
+            f"Can't listen on {host}:{port}: {error.strerror or error}.",
+            remedy="Stop what listens there, or choose another port with HANDRAIL_PORT.",
+            code="port.taken",
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    try:
+        return socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    except ValueError:
+        return socket.AF_INET
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the address under which this machine reaches a listening socket."""
+    host, port = listening.getsockname()[:2]
+    named = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{named}]:{port}" if ":" in named else f"http://{named}:{port}"

@@ -1,0 +1,48 @@
+"""The command line answers at once and imports nothing heavy to say what it can."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from handrail.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HEAVY = "torch chromadb langgraph fastapi sentence_transformers sklearn onnxruntime sqlalchemy numpy"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom handrail.cli import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        f"print([name for name in {HEAVY!r}.split() if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_answers_within_half_a_second() -> None:
+    def once() -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "handrail", "--help"], cwd=ROOT, check=True, capture_output=True)
+        return time.perf_counter() - began
+
+    assert min(once() for _ in range(5)) < 0.5
+
+
+def test_init_writes_an_assistant_and_refuses_to_write_over_one(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    assert CliRunner().invoke(app, ["init", str(folder)]).exit_code == 0
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "assistant.yaml",
+        "evals",
+        "intents.yaml",
+        "knowledge",
+        "policy.yaml",
+    ]
+    again = CliRunner().invoke(app, ["init", str(folder)])
+    assert again.exit_code == 1

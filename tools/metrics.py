@@ -1,0 +1,21 @@
+"""What a process counts and times, for /metrics and for ``make bench``; Prometheus's own library keeps it."""
+
+from __future__ import annotations
+
+from prometheus_client import Histogram
+
+_FINE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.2, 0.5, 1, 5, 30)
+
+WRITE_SECONDS = Histogram(
+    "handrail_write_seconds", "From asking for a write transaction until it is on disk.", buckets=_FINE
+)
+COMMIT_SIZE = Histogram(
+    "handrail_commit_size", "Write transactions that shared one commit.", buckets=(1, 2, 4, 8, 16, 32, 64)
+)
+CHECKPOINT_SECONDS = Histogram(
+    "handrail_checkpoint_seconds", "One call of the checkpointer.", ["call"], buckets=_FINE
+)
+STEP_SECONDS = Histogram("handrail_step_seconds", "One step of a turn.", ["step"], buckets=_FINE)
+SEGMENT_SECONDS = Histogram(
+    "handrail_segment_seconds", "From the claim of a run to its end or pause.", ["graph"], buckets=_FINE
+)
