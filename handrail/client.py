@@ -87,6 +87,8 @@ class Client:
                 await source.response.aread()
                 raise _told(source.response)
             async for event in source.aiter_sse():
+                if not event.data:
+                    continue
                 yield {"type": event.event, **json.loads(event.data)}
 
 

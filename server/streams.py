@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
+import anyio
 import orjson
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
@@ -45,14 +46,23 @@ class EventStream(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream until it ends, the client goes or the server stops."""
+        closing: anyio.Event = scope["app"].state.lifecycle.closing
         try:
-            await super().__call__(scope, receive, send)
-        except SendTimeoutError:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_cancel_when, closing, tasks.cancel_scope)
+                await super().__call__(scope, receive, send)
+                tasks.cancel_scope.cancel()
+        except* SendTimeoutError:
             log.info("a client stopped reading its stream")
             return
         if self.active:
             # The server stops in the middle of the stream: end it in order, so that the reader comes again.
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _cancel_when(event: anyio.Event, scope: anyio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
 
 
 def _heartbeat() -> ServerSentEvent:

@@ -209,7 +209,9 @@ async def test_decisions_form_one_chain_with_its_head(workspace: Workspace) -> N
     await workspace.write(lambda tx: ledger.append(tx, "con_1", None, [Decision(node="x", kind="y", body={})]))
 
     def rows(tx: Tx) -> list[tuple[int, str, str]]:
-        found = tx.connection.execute(select(tables.decision.c["seq", "previous", "hash"]))
+        found = tx.connection.execute(
+            select(tables.decision.c.seq, tables.decision.c.previous, tables.decision.c.hash)
+        )
         return [(row[0], row[1], row[2]) for row in found]
 
     chain = await workspace.read(rows)
