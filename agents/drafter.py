@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from policies.types import Abstention, Citation, Passage, Route, Sentence, Turn
 from tools.encoder.ports import Encoder, Vectors
-from tools.evidence import Candidate, Evidence, sentences_of, weigh
-
-VectorsOf = Callable[[Sequence[Passage]], Awaitable[Mapping[str, Vectors]]]
-"""Looks up the sentence vectors of passages by id; what it does not know is encoded."""
+from tools.evidence import Candidate, Evidence, VectorsOf, asking_of, sentences_of, weigh
+from tools.wording import words
 
 MOST_SENTENCES = 3
-CLOSE = 0.12
-ENOUGH = 0.35
+CLOSE = 0.05
+"""A sentence whose score is this near to the best one's is quoted with it."""
+ENOUGH = 0.2
+"""Below this probability that the passages answer, nothing is drafted."""
+SAME = 0.8
+"""Two sentences that share this much of the shorter one's words say the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,10 @@ class DraftRequest:
 
 
 class LocalDrafter:
-    """Quotes the sentences that answer best, word for word; no language model."""
+    """Quotes the sentences that answer best, word for word; no language model.
+
+    ``vectors_of`` saves encoding the passages' sentences again; ``design/drafter.md`` has the figures.
+    """
 
     def __init__(self, encoder: Encoder, vectors_of: VectorsOf | None = None, *, enough: float = ENOUGH) -> None:
         self._encoder = encoder
@@ -42,16 +47,16 @@ class LocalDrafter:
     async def __call__(self, request: DraftRequest) -> AsyncIterator[Sentence | Abstention]:
         """Yield the sentences of an answer, or one abstention."""
         evidence = await self._evidence(request)
-        if evidence.probability < self._enough:
+        chosen = _chosen(evidence, request)
+        if not chosen or evidence.probability < self._enough:
             yield _abstention(evidence.probability)
             return
-        for each in _chosen(evidence, set(request.rejected)):
+        for each in chosen:
             yield _quoted(each, request.passages[each.passage])
 
     async def _evidence(self, request: DraftRequest) -> Evidence:
-        query = (await self._encoder.encode([request.question]))[0]
         vectors = await self._vectors(request.passages)
-        return weigh(request.question, request.passages, vectors, query)
+        return weigh(await asking_of(request.question, request.history, self._encoder), request.passages, vectors)
 
     async def _vectors(self, passages: Sequence[Passage]) -> Mapping[str, Vectors]:
         found = dict(await self._vectors_of(passages)) if self._vectors_of else {}
@@ -65,15 +70,35 @@ class LocalDrafter:
         return found
 
 
-def _chosen(evidence: Evidence, rejected: set[str]) -> list[Candidate]:
-    order = [n for n in np.argsort(-evidence.scores) if evidence.candidates[n].text not in rejected]
-    if not order:
+def _chosen(evidence: Evidence, request: DraftRequest) -> list[Candidate]:
+    """Return the best sentence and those of its document that are as good, in the order of the source."""
+    order = [evidence.candidates[n] for n in np.argsort(-evidence.scores, kind="stable")]
+    scores = np.sort(evidence.scores)[::-1]
+    usable = [n for n, each in enumerate(order) if each.text not in request.rejected]
+    if not usable:
         return []
-    best = evidence.candidates[order[0]]
-    floor = evidence.scores[order[0]] - CLOSE
-    near = [evidence.candidates[n] for n in order if evidence.scores[n] >= floor]
-    same = [each for each in near if each.passage == best.passage][:MOST_SENTENCES]
-    return sorted(same, key=lambda each: each.sentence)
+    best = order[usable[0]]
+    chosen = [best]
+    for n in usable[1:]:
+        if len(chosen) == MOST_SENTENCES or scores[n] < scores[usable[0]] - CLOSE:
+            break
+        if _document(order[n], request) == _document(best, request) and not _repeats(order[n], chosen):
+            chosen.append(order[n])
+    return sorted(chosen, key=lambda each: (request.passages[each.passage].start, each.sentence))
+
+
+def _document(candidate: Candidate, request: DraftRequest) -> str:
+    return request.passages[candidate.passage].document_version
+
+
+def _repeats(candidate: Candidate, chosen: Sequence[Candidate]) -> bool:
+    """Say whether a sentence says again what another says, as a row of a table often does."""
+    own = words(candidate.text)
+    for each in chosen:
+        others = words(each.text)
+        if len(own & others) >= SAME * max(1, min(len(own), len(others))):
+            return True
+    return False
 
 
 def _quoted(candidate: Candidate, passage: Passage) -> Sentence:

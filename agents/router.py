@@ -20,7 +20,8 @@ from tools.classifier import Corpus, Guess, TextClassifier, fit_classifier
 from tools.encoder.ports import Encoder, Vectors
 
 STRICTNESS = tuple(Autonomy)
-_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
+LIKELY = 8
+_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+|,?\s+(?=(?:and )?also\b)", re.IGNORECASE)
 _WORD = re.compile(r"[\w']+")
 _FOLLOW_UP = re.compile(
     r"(and|but|or|so|also|then|what about|how about|what if|why"
@@ -99,7 +100,7 @@ class LocalRouter:
         if len(intents) < 2 or not all(intent.examples for intent in intents):
             raise ValueError("The router needs at least two intents, each with an example.")
         examples = [(number, text) for number, intent in enumerate(intents) for text in intent.examples]
-        named = [(number, _words_of(intent.name)) for number, intent in enumerate(intents)]
+        named = [(number, text) for number, intent in enumerate(intents) for text in _said_of(intent)]
         taught = [*examples, *named]
         texts = tuple(text for _, text in taught)
         vectors = await encoder.encode([*texts, *out_of_scope])
@@ -172,6 +173,7 @@ class LocalRouter:
             autonomy=autonomy,
             reasons=(*reasons, *stricter),
             nearest=tuple(self._examples[n][1] for n in nearest),
+            likely=tuple((self._intents[n].name, float(guess.probabilities[n])) for n in order[:LIKELY]),
         )
 
     def _rejected(self, guess: Guess, nearest: Sequence[int]) -> Route:
@@ -232,5 +234,8 @@ def _sentences(text: str) -> list[str]:
     return parts if len(parts) > 1 else []
 
 
-def _words_of(name: str) -> str:
-    return name.replace("_", " ").replace("-", " ").lower()
+def _said_of(intent: Intent) -> list[str]:
+    """Return what the intent's author says of it, which teaches as much as an example."""
+    name = intent.name.replace("_", " ").replace("-", " ").lower()
+    described = intent.description and intent.description.lower() != name
+    return [name, intent.description] if described else [name]

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from graphs.delivery import finished
+from graphs.views import reveal_all
 from policies.errors import Conflict, InputError
 from policies.personal_data import mask
 from policies.types import JSON, Owner, Principal
@@ -163,10 +164,19 @@ def decide(
     answer = {**answer, "by": by}
     if answer["decision"] == "edit":
         answer["text"] = _edited(tx, review, answer)
-    closed = reviews.close(tx, review_id, status=status, answer=answer, by=by)
+    closed = _close(tx, review, status, answer, by)
     resumed = runs.resume(tx, review.run_id, answer)
     pending = Pending(tx.workspace_id, review.run_id, review.conversation_id) if resumed else None
     return closed, pending
+
+
+def _close(tx: Tx, review: Review, status: str, answer: JSON, by: str) -> Review:
+    try:
+        return reviews.close(tx, review.id, status=status, answer=answer, by=by)
+    except Conflict as conflict:
+        values = vault.values(tx, review.conversation_id)
+        conflict.data["first"] = reveal_all(conflict.data["first"], values)
+        raise
 
 
 def _edited(tx: Tx, review: Review, answer: JSON) -> str:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -13,7 +14,7 @@ import anyio.to_thread
 from agents.checker import LocalChecker
 from agents.drafter import LocalDrafter, VectorsOf
 from agents.escalation import LocalEscalation
-from agents.router import LocalRouter
+from agents.router import LocalRouter, RouterSettings
 from graphs.engine import Engine
 from graphs.hub import Hub
 from graphs.segments import Segments
@@ -21,6 +22,7 @@ from graphs.service import Service
 from graphs.settings import Settings
 from graphs.support import build_support_graph
 from graphs.team import Team
+from policies.errors import HandrailError
 from policies.types import Passage, Principal
 from tools.assistants import Assistant, load_assistant
 from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
@@ -28,6 +30,7 @@ from tools.encoder.opening import open_encoder
 from tools.encoder.ports import Encoder, Vectors
 from tools.guards.language import identify_language
 from tools.knowledge.base import Knowledge, open_knowledge
+from tools.knowledge.topics import TopicSearcher
 from tools.storage import idempotency, runs
 from tools.storage.checkpoints import open_checkpoints
 from tools.storage.database import open_database
@@ -129,8 +132,14 @@ async def build_team(assistant: Assistant, knowledge: Knowledge, encoder: Encode
     """Hire the local tier's agents for an assistant."""
     return Team(
         assistant=assistant,
-        router=await LocalRouter.fit(assistant.intents, assistant.out_of_scope, encoder),
-        searcher=knowledge,
+        router=await LocalRouter.fit(
+            assistant.intents,
+            assistant.out_of_scope,
+            encoder,
+            fallback_queue=assistant.policy.default_queue,
+            settings=RouterSettings(in_scope=assistant.policy.thresholds.in_scope),
+        ),
+        searcher=await TopicSearcher.learn(knowledge, assistant.intents, encoder),
         drafter=LocalDrafter(encoder, _vectors_of(knowledge)),
         checker=LocalChecker(encoder),
         escalation=LocalEscalation(),
@@ -142,9 +151,12 @@ async def _keep_house(service: Service) -> None:
     """From time to time: expired reviews get their breach action, old idempotency keys go."""
     last_hourly = -HOUR_SECONDS
     while True:
-        await service.expire_reviews()
-        if anyio.current_time() - last_hourly >= HOUR_SECONDS:
-            now = service.store.clock.now()
-            await service.store.database.write(lambda connection: idempotency.forget_old(connection, now))  # noqa: B023
-            last_hourly = anyio.current_time()
+        try:
+            await service.expire_reviews()
+            if anyio.current_time() - last_hourly >= HOUR_SECONDS:
+                forget = partial(idempotency.forget_old, now=service.store.clock.now())
+                await service.store.database.write(forget)
+                last_hourly = anyio.current_time()
+        except HandrailError as error:
+            log.warning("house-keeping waits: %s", error)
         await anyio.sleep(TICK_SECONDS)

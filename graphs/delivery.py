@@ -229,4 +229,5 @@ def finished(outcome: str) -> NewEvent:
 
 
 def _finish(tx: Tx, turn: Turn, outcome: str) -> None:
-    runs.update_claimed(tx, turn.run.id, turn.run.epoch, status="finished", outcome=outcome, finished_at=tx.now())
+    values = {"status": "finished", "outcome": outcome, "intent": turn.intent, "finished_at": tx.now()}
+    runs.update_claimed(tx, turn.run.id, turn.run.epoch, **values)

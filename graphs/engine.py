@@ -5,14 +5,18 @@ The rows are the queue: whatever is queued or running in the database when the e
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 import anyio
 from anyio.abc import TaskGroup
 
+from policies.errors import Unavailable
 from tools.storage.runs import Pending
 
+log = logging.getLogger("handrail.engine")
+RETRY_SECONDS = 1.0
 Work = Callable[[Pending], Awaitable[None]]
 
 
@@ -60,6 +64,18 @@ class Engine:
         with anyio.CancelScope() as scope:
             self._scopes[pending.run_id] = scope
             try:
-                await self._work(pending)
+                await self._insist(pending)
             finally:
                 self._scopes.pop(pending.run_id, None)
+
+    async def _insist(self, pending: Pending) -> None:
+        """Work until the store has taken the result; whatever else breaks must not stop other runs."""
+        while True:
+            try:
+                return await self._work(pending)
+            except Unavailable as error:
+                log.warning("run %s is tried again: %s", pending.run_id, error)
+                await anyio.sleep(RETRY_SECONDS)
+            except Exception:
+                log.exception("run %s is left as it is", pending.run_id)
+                return None

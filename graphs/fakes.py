@@ -48,9 +48,9 @@ def route_to(
 class ScriptedRouter:
     """A ``Router`` that follows a script."""
 
-    script: Mapping[str, Route | Exception] = field(default_factory=dict)
+    script: dict[str, Route | Exception] = field(default_factory=dict)
     otherwise: Route
-    hold: Mapping[str, anyio.Event] = field(default_factory=dict)
+    hold: dict[str, anyio.Event] = field(default_factory=dict)
     """Messages that wait for an event before they are routed."""
     asked: list[RouteRequest] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ class ScriptedRouter:
 class ScriptedDrafter:
     """A ``Drafter`` that follows a script, line by line."""
 
-    script: Mapping[str, Sequence[Line]] = field(default_factory=dict)
+    script: dict[str, Sequence[Line]] = field(default_factory=dict)
     otherwise: Sequence[Line] = ("This is what the articles say.",)
     asked: list[DraftRequest] = field(default_factory=list)
 
@@ -88,9 +88,9 @@ class ScriptedDrafter:
 class ScriptedChecker:
     """A ``Checker`` that follows a script: sentences by their own text, answers by the question."""
 
-    sentences: Mapping[str, Verdict | Exception] = field(default_factory=dict)
-    answers: Mapping[str, Verdict | Exception] = field(default_factory=dict)
-    hold: Mapping[str, anyio.Event] = field(default_factory=dict)
+    sentences: dict[str, Verdict | Exception] = field(default_factory=dict)
+    answers: dict[str, Verdict | Exception] = field(default_factory=dict)
+    hold: dict[str, anyio.Event] = field(default_factory=dict)
     """Questions whose whole answer waits for an event before it is checked."""
 
     async def sentence(self, request: SentenceRequest) -> Verdict:

@@ -19,6 +19,7 @@ from agents.router import RouteRequest
 from graphs.delivery import Handover, deliver, hand_over
 from graphs.state import State
 from graphs.turn import Turn
+from policies.followups import standalone
 from policies.personal_data import broken_placeholders
 from policies.rules import amounts, evaluate
 from policies.types import (
@@ -137,8 +138,9 @@ async def retrieve(state: State, runtime: Context) -> State:
     """Find the passages; finding none is a reason for a person, not for improvising."""
     turn = runtime.context
     async with turn.step("retrieve") as report:
-        query = search_query(state["question"], _history(state))
-        result = await turn.team.searcher.search(query, audience="customer", limit=PASSAGES)
+        query = standalone(state["question"], _history(state))
+        likely = route_from_json(state["route"]).likely
+        result = await turn.team.searcher.search(query, audience="customer", limit=PASSAGES, likely=likely)
         report["passages"] = len(result.passages)
         sources = [_source(passage) for passage in result.passages]
         turn.note("retrieval", {"query": query, "sources": sources}, staff=True)
@@ -317,13 +319,6 @@ async def escalate(state: State, runtime: Context) -> State:
         report["brief"] = to_json(brief)
     outcome = await hand_over(turn, Handover(brief=brief, sentences=request.sentences, outcome="handed_over"))
     return {"next": outcome}
-
-
-def search_query(question: str, history: tuple[Said, ...]) -> str:
-    """Return what to search for: a short follow-up is read together with the question before it."""
-    earlier = [said.text for said in history if said.author == "customer"]
-    elliptical = len(question.split()) <= 7 or question.lower().startswith(("and ", "what about", "how about"))
-    return f"{earlier[-1]} {question}" if earlier and elliptical else question
 
 
 def _escalated(state: State, reasons: Sequence[Reason], *, say: str | None = None, **more: Any) -> State:

@@ -18,7 +18,7 @@ from graphs.state import State
 from graphs.support import SupportGraph
 from graphs.team import Team
 from graphs.turn import Turn
-from policies.errors import Fenced, HandrailError, Unavailable
+from policies.errors import Fenced, HandrailError
 from policies.types import Reason, to_json
 from policies.types import Turn as Said
 from tools.metrics import SEGMENT_SECONDS
@@ -56,10 +56,13 @@ class Segments:
     attempts: int
 
     async def work(self, pending: Pending) -> None:
-        """Run a segment to its end. A stale attempt stops silently; nothing else does."""
+        """Run a segment to its end. A stale attempt stops silently; nothing else does.
+
+        Raises ``Unavailable`` when not even a handover could be stored.
+        """
         workspace = self.store.in_workspace(pending.workspace_id)
         try:
-            claimed = await workspace.write(lambda tx: claim(tx, pending.run_id))
+            claimed = await workspace.write(lambda tx: claim(tx, pending.run_id), durable=False)
         except Fenced:
             return
         turn = self._turn(workspace, claimed)
@@ -83,6 +86,7 @@ class Segments:
             team=self.team_of(claimed.run.assistant_version),
             known_placeholders=claimed.placeholders,
             message_id=self.store.ids.new("msg"),
+            intent=claimed.run.intent,
         )
 
     async def _advance(self, turn: Turn, claimed: Claimed) -> None:
@@ -90,12 +94,15 @@ class Segments:
             await self._degrade(turn, claimed, "segment.attempts", f"Gave up after {self.attempts} attempts.")
             return
         config: RunnableConfig = {"configurable": {"thread_id": turn.run.id}}
-        async with anyio.create_task_group() as watch:
-            watch.start_soon(turn.flush_slowly)
-            result = await self.graph.ainvoke(
-                await self._input(claimed, config), config, context=turn, durability="exit"
-            )
-            watch.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as watch:
+                watch.start_soon(turn.flush_slowly)
+                result = await self.graph.ainvoke(
+                    await self._input(claimed, config), config, context=turn, durability="exit"
+                )
+                watch.cancel_scope.cancel()
+        except ExceptionGroup as group:
+            raise _cause(group) from group
         if asked := result.get("__interrupt__"):
             await pause(turn, asked[0].value)
         else:
@@ -110,7 +117,7 @@ class Segments:
         return _initial(claimed)
 
     async def _degrade(self, turn: Turn, claimed: Claimed, code: str, text: str) -> None:
-        """Tell the customer that something broke and hand over; the database being down leaves it for a retry."""
+        """Tell the customer that something broke and hand over; ``Unavailable`` asks for another attempt."""
         policy = turn.team.assistant.policy
         reason = Reason(code=code, text=text)
         brief = await turn.team.escalation(
@@ -129,8 +136,8 @@ class Segments:
         turn.note("degraded", {"dependency": code, "fallback": "a person"})
         try:
             await hand_over(turn, Handover(brief=brief, sentences=(), outcome="degraded"))
-        except (Fenced, Unavailable) as error:
-            log.warning("run %s stays for another attempt: %s", turn.run.id, error)
+        except Fenced:
+            log.info("run %s: a newer attempt took over", turn.run.id)
 
 
 def claim(tx: Tx, run_id: str) -> Claimed:
@@ -154,6 +161,11 @@ def claim(tx: Tx, run_id: str) -> Claimed:
         placeholders=frozenset(vault.values(tx, conversation.id)),
         previous_intent=runs.last_intent(tx, conversation.id),
     )
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the first error in a group, which is what a step raised."""
+    return _cause(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 def _initial(claimed: Claimed) -> State:

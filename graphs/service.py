@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from graphs.views import (
     RunView,
     before_next,
     message_view,
+    reveal_all,
     review_view,
     run_view,
 )
@@ -28,6 +30,9 @@ from tools.storage.runs import Pending, Run
 from tools.storage.store import Store, StoredEvent, Tx
 
 ENDINGS = frozenset({"run.paused", "run.finished"})
+# Control characters, halves of surrogate pairs, and marks that turn the reading direction around.
+_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
+_SPACES = re.compile("[\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +77,9 @@ class Service:
             return ConversationView(
                 conversation=conversation,
                 messages=[message_view(each, values) for each in conversations.messages(tx, conversation_id)],
-                handoffs=reviews.handoffs(tx, conversation_id) if principal.role != "customer" else [],
+                handoffs=reveal_all(reviews.handoffs(tx, conversation_id), values)
+                if principal.role != "customer"
+                else [],
             )
 
         return await self.store.in_workspace(principal.workspace_id).read(read)
@@ -102,7 +109,7 @@ class Service:
                 remedy="Shorten it or send it in parts.",
                 code="message.too_long",
             )
-        readable = "".join(each for each in text if each.isprintable() or each in "\n\t").strip()
+        readable = _SPACES.sub(" ", _UNREADABLE.sub("", text)).strip()
         if not readable:
             raise InputError("The message is empty.", remedy="Write something.", code="message.empty")
         return readable
@@ -208,7 +215,12 @@ class Service:
         for placeholders like any other.
         """
         workspace = self.store.in_workspace(principal.workspace_id)
-        review, pending = await workspace.write(lambda tx: decide(tx, review_id, answer, principal.id))
+
+        def work(tx: Tx) -> tuple[Review, Pending | None]:
+            review, pending = decide(tx, review_id, answer, principal.id)
+            return review_view(tx, review), pending
+
+        review, pending = await workspace.write(work)
         if pending:
             self.engine.submit(pending)
         return review

@@ -114,7 +114,7 @@ class Turn:
         """Write what is buffered, if anything, in a transaction of its own."""
         notes, self._notes = self._notes, Notes()
         if notes.events or notes.decisions:
-            await self.workspace.write(lambda tx: notes.write(tx, self.conversation.id, self.run))
+            await self.workspace.write(lambda tx: notes.write(tx, self.conversation.id, self.run), durable=False)
 
     async def flush_slowly(self) -> None:
         """Write the buffer from time to time until cancelled, for those who watch a slow turn."""
@@ -137,12 +137,13 @@ class Turn:
             if not self.released:
                 runs.update_claimed(tx, self.run.id, self.run.epoch, released=True)
 
-        await self.send(new, mark)
+        await self.send(new, mark, durable=False)
         self.released.append(sentence)
 
-    async def send(self, new: list[NewEvent], also: Callable[[Tx], object]) -> None:
+    async def send(self, new: list[NewEvent], also: Callable[[Tx], object], *, durable: bool = True) -> None:
         """Commit the buffer, ``new`` and ``also`` if the conversation is still as the run found it.
 
+        What is sent in the middle of a turn need not wait for the disk: after a power cut the turn runs again.
         Raises ``Overtaken`` or ``Fenced``, and keeps the buffer for another ending.
         """
         notes, self._notes = self._notes, Notes()
@@ -154,7 +155,7 @@ class Turn:
             also(tx)
 
         try:
-            await self.workspace.write(work)
+            await self.workspace.write(work, durable=durable)
         except Overtaken:
             self._notes = Notes(
                 events=notes.events + self._notes.events, decisions=notes.decisions + self._notes.decisions

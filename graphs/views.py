@@ -52,7 +52,7 @@ class Reader:
         if not _has_placeholder(event.data):
             return event
         values = await workspace.read(lambda tx: vault.values(tx, event.conversation_id))
-        return replace(event, data=_reveal_all(event.data, values))
+        return replace(event, data=reveal_all(event.data, values))
 
 
 def _has_placeholder(value: Any) -> bool:
@@ -63,11 +63,12 @@ def _has_placeholder(value: Any) -> bool:
     return isinstance(value, str) and PLACEHOLDER.search(value) is not None
 
 
-def _reveal_all(value: Any, values: dict[str, str]) -> Any:
+def reveal_all(value: Any, values: dict[str, str]) -> Any:
+    """Return plain data with personal data put back into its texts."""
     if isinstance(value, dict):
-        return {key: _reveal_all(item, values) for key, item in value.items()}
+        return {key: reveal_all(item, values) for key, item in value.items()}
     if isinstance(value, list):
-        return [_reveal_all(item, values) for item in value]
+        return [reveal_all(item, values) for item in value]
     return reveal(value, values) if isinstance(value, str) else value
 
 
@@ -77,9 +78,9 @@ def message_view(message: Message, values: dict[str, str]) -> Message:
 
 
 def review_view(tx: Tx, review: Review) -> Review:
-    """Return a review with personal data put back into its draft."""
+    """Return a review with personal data put back into its draft and its answer."""
     values = vault.values(tx, review.conversation_id)
-    return replace(review, draft=_reveal_all(review.draft, values))
+    return replace(review, draft=reveal_all(review.draft, values), answer=reveal_all(review.answer, values))
 
 
 def before_next(tx: Tx, run_id: str, after: int) -> int:

@@ -137,7 +137,8 @@ def eval_run(
     """Run suites; exits 0 when their gates hold, 2 when one fails, 1 for errors."""
     from evals.cli import run_command
 
-    code = _guarded(lambda: run_command(suites, data, json_file, concurrency=concurrency))
+    cache = _settings(None, None).data / "cache"
+    code = _guarded(lambda: run_command(suites, data, json_file, cache=cache, concurrency=concurrency))
     raise typer.Exit(code)
 
 

@@ -112,7 +112,7 @@ class Thresholds(Strict):
     """Where a judgement is sure enough to act on it alone."""
 
     route_confidence: Probability = 0.45
-    in_scope: Probability = 0.5
+    in_scope: Probability = 0.75
     answer_confidence: Probability = 0.5
     support: Probability = 0.5
 

@@ -29,6 +29,12 @@ _STRENGTHS: dict[Strength, re.Pattern[str]] = {
 }
 
 
+_CONDITIONS = (
+    re.compile(r"\b(?:unless|if|when|once|provided|as long as|until|except|excluding|other than|but not)\b", re.I),
+    re.compile(r"\b(?:only|solely|just|exclusively)\b", re.I),
+)
+
+
 def negations(text: str) -> int:
     """Return how many words of a text turn its meaning round."""
     return len(_NEGATIONS.findall(_IDLE.sub(" ", text)))
@@ -37,6 +43,11 @@ def negations(text: str) -> int:
 def negated(text: str) -> bool:
     """Say whether a text denies something: an even number of negations cancels out."""
     return negations(text) % 2 == 1
+
+
+def without_negations(text: str) -> str:
+    """Return a text without the words that turn its meaning round."""
+    return _NEGATIONS.sub(" ", text)
 
 
 def strengths(text: str) -> frozenset[Strength]:
@@ -50,3 +61,8 @@ def overstates(claim: str, source: str) -> bool:
     if "possible" not in stated or "possible" in claimed:
         return False
     return bool({"certain", "required"} & (claimed - stated))
+
+
+def drops_condition(claim: str, source: str) -> bool:
+    """Say whether a claim leaves out that its source holds only under a condition or for some."""
+    return any(each.search(source) and not each.search(claim) for each in _CONDITIONS)

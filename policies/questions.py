@@ -11,23 +11,26 @@ Asked = Literal["money", "span", "when", "number", "percent", "size", "permissio
 
 _ASKS: dict[Asked, re.Pattern[str]] = {
     "money": re.compile(
-        r"\bhow much (?!longer|time|of|bigger|weight)|\b(?:costs?|prices?|charges?|fees?|postage|set me back|come to in total|\$+|pay for"
-        r"|spend|worth|expensive|dollars?|discount|smallest|biggest|minimum|maximum)\b",
+        r"\bhow much (?!longer|time|of|bigger|weight)"
+        r"|\b(?:costs?|prices?|charges?|fees?|postage|set me back|come to in total|pay for|spend|worth|expensive"
+        r"|dollars?|discount|smallest|biggest|minimum|maximum)\b",
         re.I,
     ),
     "span": re.compile(
         r"\bhow (?:long|soon|fast|quick\w*|many (?:\w+ )?(?:minutes?|hours?|days?|weeks?|months?|years?))\b"
-        r"|\b(?:days|turn up|get here|arrive|have it|delivered by|take to)\b|\bwhen (?:would|will|does|do|can|should)\b",
+        r"|\b(?:days|turn up|get here|arrive|have it|delivered by|take to)\b"
+        r"|\bwhen (?:would|will|does|do|can|should)\b",
         re.I,
     ),
     "when": re.compile(
-        r"\bwhen\b|\bwhat (?:time|day|date)\b|\b(?:until|last da(?:te|y)|deadline|hours|open|closed?|by when|cut-?off)\b",
+        r"\bwhen\b|\bwhat (?:time|day|date)\b"
+        r"|\b(?:until|last da(?:te|y)|deadline|hours|open|closed?|by when|cut-?off)\b",
         re.I,
     ),
     "percent": re.compile(r"\b(?:percent\w*|per cent|discount|interest|% off|share)\b|%", re.I),
     "number": re.compile(r"\bhow many\b|\b(?:most|limit|maximum|at most|minimum|times)\b", re.I),
     "size": re.compile(
-        r"\b(?:size|how (?:big|long|wide|heavy|much longer|tall)|temperature|weight|measure\w*|cm)\b", re.I
+        r"\b(?:size|how (?:big|wide|heavy|much longer|tall)|temperature|weight|measure\w*|cm)\b", re.I
     ),
     "permission": re.compile(
         r"(?:^|[.,;!?]\s*|\b(?:and|but|or|so)\s+)(?:can|could|may|is|are|do|does|will|would|am|should)\b", re.I
@@ -46,6 +49,17 @@ _MODAL = re.compile(
     r"\b(?:can|cannot|may|must|will|not|never|only|available|allowed|possible|free|accept\w*|included|closed)\b",
     re.I,
 )
+
+
+_PART = re.compile(r"(?<=[.!?;])\s+|\n+")
+_WORD = re.compile(r"[\w']+")
+
+
+def parts(question: str) -> tuple[str, ...]:
+    """Return the sentences of a question that has several, without those of one or two words."""
+    found = [piece.strip() for piece in _PART.split(question)]
+    found = [piece for piece in found if len(_WORD.findall(piece)) >= 3]
+    return tuple(found) if len(found) > 1 else ()
 
 
 def asks(question: str) -> frozenset[Asked]:

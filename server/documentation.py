@@ -13,7 +13,7 @@ from server.schemas import Problem
 
 Responses = dict[int | str, dict[str, Any]]
 STREAM_EXAMPLE = (
-    "retry: 2000\n\n"
+    "retry: 2000\n"
     "id: run_1:2\nevent: run.started\n"
     'data: {"conversation_id":"con_1","seq":2,"run_id":"run_1","run_seq":2,"at":"..."}\n\n'
     "id: run_1:9\nevent: message.delta\n"

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Collection
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +20,8 @@ from server.problems import problem, problem_of
 log = logging.getLogger("handrail.server")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 LARGEST_BODY = 256 * 1024
+MOST_FORGOTTEN = 8 * 1024 * 1024
+SLOWEST_BODY_SECONDS = 30.0
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -116,22 +119,32 @@ def _require_own_origin(headers: Headers) -> None:
 
 
 async def _read(receive: Receive, headers: Headers) -> bytes | None:
-    """Return the whole body, or None when the client has gone; raises ``InputError`` past the limit."""
+    """Return the whole body, or None when the client has gone; raises ``InputError`` past the limit.
+
+    Of a body past the limit the rest is read and forgotten, up to a point: a client that is still sending would
+    see the connection break instead of the answer.
+    """
     announced = headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > LARGEST_BODY:
+    if announced.isdecimal() and (len(announced) > 10 or int(announced) > MOST_FORGOTTEN):
         raise _too_large()
-    pieces, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        piece = message.get("body", b"")
-        size += len(piece)
-        if size > LARGEST_BODY:
-            raise _too_large()
-        pieces.append(piece)
-        if not message.get("more_body", False):
-            return b"".join(pieces)
+    pieces: list[bytes] = []
+    size = 0
+    with anyio.move_on_after(SLOWEST_BODY_SECONDS) as waited:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size <= LARGEST_BODY:
+                pieces.append(piece)
+            if size > MOST_FORGOTTEN or not message.get("more_body", False):
+                break
+    if waited.cancelled_caught:
+        raise InputError("The body did not arrive in time.", remedy="Send it again.", code="body.too_slow")
+    if size > LARGEST_BODY:
+        raise _too_large()
+    return b"".join(pieces)
 
 
 def _too_large() -> InputError:

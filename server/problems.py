@@ -39,6 +39,7 @@ _BY_TYPE: tuple[tuple[type[HandrailError], int], ...] = (
 _BY_CODE = {
     "message.too_long": 413,
     "body.too_large": 413,
+    "body.too_slow": 408,
     "body.not_json": 415,
     "host.unknown": 421,
     "origin.foreign": 403,

@@ -46,7 +46,7 @@ def serve(settings: Settings, *, json_logs: bool = False) -> None:
         url = url_of(listening)
         app = create_app(settings, url=url, on_failure=lambda: setattr(server, "should_exit", True))
         lifecycle: Lifecycle = app.state.lifecycle
-        server = Server(_config(app), lifecycle)
+        server = Server(uvicorn_config(app), lifecycle)
         log.info("listening on %s", url)
         server.run(sockets=[listening])
     if lifecycle.failure is not None:
@@ -58,10 +58,11 @@ async def serve_product(product: Product) -> None:
     listening = listen(product.settings.host, product.settings.port)
     app = create_app(product)
     with listening, announced(product.settings.data, url_of(listening)):
-        await Server(_config(app), app.state.lifecycle).serve(sockets=[listening])
+        await Server(uvicorn_config(app), app.state.lifecycle).serve(sockets=[listening])
 
 
-def _config(app: object) -> uvicorn.Config:
+def uvicorn_config(app: object) -> uvicorn.Config:
+    """Return how uvicorn serves us: it logs problems only, and never who asked for what."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # uvicorn names its own type for ASGI applications
         access_log=False,

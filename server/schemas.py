@@ -21,10 +21,15 @@ def _readable(text: str) -> str:
     return text
 
 
+def _exact(value: bool | int | float | str) -> bool | int | float | str:
+    if isinstance(value, int) and abs(value) >= 2**53:
+        raise ValueError("a number of this size can't be kept exactly")
+    return value
+
+
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_readable)]
 Value = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_readable)]
-Whole = Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1, strict=True)]
-Attribute = Annotated[bool, Field(strict=True)] | Whole | FiniteFloat | Value
+Attribute = Annotated[bool | int | FiniteFloat | Value, AfterValidator(_exact)]
 
 
 class Request(BaseModel):

@@ -19,7 +19,7 @@ from tools.storage.store import StoredEvent
 log = logging.getLogger("handrail.server")
 HEARTBEAT_SECONDS = 10.0
 SLOWEST_READ_SECONDS = 60.0
-RETRY = b"retry: 2000\n\n"
+RETRY = b"retry: 2000\n"
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Content-Type-Options": "nosniff"}
 
 
@@ -47,6 +47,7 @@ class EventStream(EventSourceResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream until it ends, the client goes or the server stops."""
         closing: anyio.Event = scope["app"].state.lifecycle.closing
+        dropped = False
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_cancel_when, closing, tasks.cancel_scope)
@@ -54,8 +55,8 @@ class EventStream(EventSourceResponse):
                 tasks.cancel_scope.cancel()
         except* SendTimeoutError:
             log.info("a client stopped reading its stream")
-            return
-        if self.active:
+            dropped = True
+        if self.active and not dropped:
             # The server stops in the middle of the stream: end it in order, so that the reader comes again.
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -71,10 +72,11 @@ def _heartbeat() -> ServerSentEvent:
 
 async def _guarded(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Pass frames on; a failure becomes a last, unnumbered ``error`` event, since the status is long sent."""
-    yield RETRY
+    retry = RETRY
     try:
         async for each in frames:
-            yield each
+            yield retry + each
+            retry = b""
     except HandrailError as error:
         yield frame("error", {"code": error.code, "message": error.message, "retryable": True})
     except Exception:

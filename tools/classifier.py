@@ -150,12 +150,17 @@ def fit_classifier(
 
     CPU work: seconds for a hundred labels. Call it in a thread.
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     settings = settings or ClassifierSettings()
     y = np.asarray(labels)
-    held = _cross_validate(examples, y, outside, settings)
+    # The matrices are small: on a busy machine, BLAS threads that wait for each other took 15 times as long.
+    with threadpool_limits(limits=1):
+        held = _cross_validate(examples, y, outside, settings)
+        model = _fit(examples, y, outside, settings)
     slope, intercept = _logistic_curve(held.scope_inside, held.scope_outside, settings.belonging)
     return TextClassifier(
-        model=_fit(examples, y, outside, settings),
+        model=model,
         temperature=_best_temperature(held.logits, held.truth),
         slope=slope,
         intercept=intercept,
@@ -268,6 +273,9 @@ def _hold_out(
     """Fit without the hidden rows and without all rows of the strange labels, and look at both."""
     rows = np.flatnonzero(~hidden & ~strange)
     known, renumbered = np.unique(y[rows], return_inverse=True)
+    if len(known) < 2:
+        none = np.zeros(0)
+        return _HeldOut(logits=np.zeros((0, int(y.max()) + 1)), truth=y[:0], scope_inside=none, scope_outside=none)
     model = _fit(examples.take(rows), renumbered, outside.take(np.flatnonzero(~hidden_outside)), settings)
     test = np.flatnonzero(hidden & ~strange & np.isin(y, known))
     inside = examples.take(test)

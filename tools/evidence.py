@@ -1,26 +1,54 @@
 """How well each sentence of some passages answers a question, and whether any does.
 
-Numbers only: vectors, word overlap and what kind of thing is asked for. The drafter quotes by them and the
-checker judges a whole answer by them.
+Numbers only: vectors, shared words and the kind of thing that is asked for. The drafter quotes by them and the
+checker judges a whole answer by them. ``design/drafter.md`` says how the weights were found.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.questions import asks, gives
-from policies.types import Passage
-from tools.encoder.ports import Vectors
-from tools.knowledge.lexical import terms
+from policies.followups import standalone
+from policies.questions import Asked, asks, gives, parts
+from policies.types import Passage, Turn
+from tools.encoder.ports import Encoder, Vectors
+from tools.knowledge.index import Index
 from tools.knowledge.quoting import quote
+from tools.wording import words
 
-Features = NDArray[np.float32]
+Numbers = NDArray[np.float32]
+VectorsOf = Callable[[Sequence[Passage]], Awaitable[Mapping[str, Vectors]]]
+"""Looks up the sentence vectors of passages by id; it may leave out what it does not know."""
+
+FEATURES = ("whole", "part", "passage", "words", "kind", "document", "lead")
+WEIGHTS = np.array([0.9, 0.7, 0.65, 1.45, 0.6, 0.6, -0.2], np.float32)
+"""One for each of ``FEATURES``; a difference of 0.1 in the sum makes a sentence e times likelier."""
+STRESS = 4
+"""How many times a word of a follow-up counts beside one of the question before it."""
+SHARED = 0.8
+"""What a share of the question's words counts beside a similarity, when a passage's best sentence is sought."""
+ANSWERED = (2.17, 7.55)
+"""Logistic weights of a passage's best sentence and of the passage as a whole."""
+ANSWERED_BIAS = -5.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """A question with its vectors."""
+
+    text: str
+    vectors: Vectors
+    """One unit row for the whole question, then one for each of its parts."""
+    stressed: str = ""
+    """The part of a follow-up that is new; its words count ``STRESS`` times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,52 +67,144 @@ class Evidence:
     """Every sentence of the passages with what speaks for it."""
 
     candidates: tuple[Candidate, ...]
-    scores: Features
+    scores: Numbers
     probability: float
-    """That the best sentences answer the question, 0 to 1."""
+    """That the passages answer the question, 0 to 1."""
 
 
-WEIGHTS = np.array([0.6, 0.5, 0.35, 0.15], np.float32)
-"""Similarity of the sentence, similarity of the passage, share of the question's words, kind of answer."""
+@dataclass(frozen=True)
+class _Reading:
+    text: str
+    terms: frozenset[str]
+    gives: frozenset[Asked]
 
 
-def weigh(question: str, passages: Sequence[Passage], vectors: Mapping[str, Vectors], query: Vectors) -> Evidence:
+class Indexed(Protocol):
+    """Whatever has an index, such as an assistant's knowledge."""
+
+    async def index(self) -> Index:
+        """Return the active index."""
+        ...
+
+
+def stored_vectors(knowledge: Indexed) -> VectorsOf:
+    """Return a look-up in the active index; passages of an older version are left out."""
+
+    async def look_up(passages: Sequence[Passage]) -> Mapping[str, Vectors]:
+        index = await knowledge.index()
+        known = [passage for passage in passages if passage.id in index.positions]
+        return {passage.id: index.sentences_of(index.positions[passage.id]) for passage in known}
+
+    return look_up
+
+
+async def asking_of(question: str, history: Sequence[Turn], encoder: Encoder) -> Asking:
+    """Encode a question; a follow-up is read with the question before it, and stands in the foreground."""
+    whole = standalone(question, history)
+    # Search and router encode the same texts, so the encoder remembers most of them.
+    rows = await encoder.encode([whole, question, *parts(whole)])
+    if whole == question:
+        return Asking(text=whole, vectors=np.delete(rows, 1, axis=0))
+    middle = rows[0] + rows[1]
+    middle /= np.linalg.norm(middle)
+    return Asking(text=whole, vectors=np.stack([middle, rows[1]]), stressed=question)
+
+
+def weigh(asking: Asking, passages: Sequence[Passage], vectors: Mapping[str, Vectors]) -> Evidence:
     """Weigh every sentence; ``vectors`` has one unit row for each sentence of each passage."""
     candidates = sentences_of(passages)
     if not candidates:
         return Evidence(candidates=(), scores=np.zeros(0, np.float32), probability=0.0)
-    rows = np.concatenate([vectors[passage.id] for passage in passages])
-    nearness = rows @ query
-    around = np.array([passages[each.passage].similarity for each in candidates], np.float32)
-    shared = _coverage(question, passages, candidates)
-    fitting = _fitting(question, candidates)
-    scores = np.stack([nearness, around, shared, fitting], axis=1) @ WEIGHTS
-    best = int(scores.argmax())
-    z = 8.0 * (float(nearness[best]) - 0.42) + 4.0 * (float(shared[best]) - 0.25)
-    return Evidence(candidates=candidates, scores=scores, probability=1 / (1 + math.exp(-z)))
+    features = features_of(asking, passages, vectors)
+    return Evidence(
+        candidates=candidates,
+        scores=features @ WEIGHTS,
+        probability=probability_of(asking, passages, vectors),
+    )
 
 
 def sentences_of(passages: Sequence[Passage]) -> tuple[Candidate, ...]:
     """Return the sentences of passages as they are quoted."""
     return tuple(
-        Candidate(passage=p, sentence=s, text=quote(passage.text, start, end))
+        Candidate(passage=p, sentence=s, text=each.text)
         for p, passage in enumerate(passages)
-        for s, (start, end) in enumerate(passage.sentences)
+        for s, each in enumerate(_read(passage.text, passage.sentences))
     )
 
 
-def _coverage(question: str, passages: Sequence[Passage], candidates: Sequence[Candidate]) -> Features:
-    asked = set(terms(question))
-    above = [set(terms(f"{passage.title} {passage.heading}")) & asked for passage in passages]
-    held = [(set(terms(each.text)) & asked) | above[each.passage] for each in candidates]
+def features_of(asking: Asking, passages: Sequence[Passage], vectors: Mapping[str, Vectors]) -> Numbers:
+    """Return what speaks for each sentence, of shape (sentences, len(FEATURES))."""
+    rows = np.concatenate([vectors[passage.id] for passage in passages])
+    of = np.repeat(np.arange(len(passages)), [len(passage.sentences) for passage in passages])
+    near = rows @ asking.vectors.T
+    readings = [each for passage in passages for each in _read(passage.text, passage.sentences)]
+    per_passage = np.array(
+        [
+            [passage.similarity for passage in passages],
+            _document_similarity(passages),
+            [not passage.heading or passage.heading == passage.title for passage in passages],
+        ],
+        np.float32,
+    )[:, of]
+    columns = [near[:, 0], near.max(axis=1), per_passage[0], _words(asking, passages, readings, of)]
+    columns += [_kind(asking.text, readings), *per_passage[1:]]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _document_similarity(passages: Sequence[Passage]) -> list[float]:
+    """Return for each passage the mean of its document's two nearest ones: good neighbours count."""
+    floor = min(passage.similarity for passage in passages)
+    best: dict[str, list[float]] = {}
+    for passage in passages:
+        best.setdefault(passage.document, []).append(passage.similarity)
+    means = {name: sum(sorted([*found, floor])[-2:]) / 2 for name, found in best.items()}
+    return [means[passage.document] for passage in passages]
+
+
+def _words(
+    asking: Asking, passages: Sequence[Passage], readings: Sequence[_Reading], of: NDArray[np.intp]
+) -> Numbers:
+    """Return the share of the question's words that each sentence or its heading has, rare words weighing more."""
+    asked, stressed = words(asking.text), words(asking.stressed)
+    above = [words(f"{passage.title} {passage.heading}") & asked for passage in passages]
+    held = [(each.terms & asked) | above[p] for each, p in zip(readings, of, strict=True)]
     spread = Counter(term for each in held for term in each)
-    weight = {term: math.log(1 + len(candidates) / (spread[term] + 0.5)) for term in asked}
+    weight = {
+        term: math.log(1 + len(held) / (spread[term] + 0.5)) * (STRESS if term in stressed else 1)
+        for term in asked
+    }
     total = sum(weight.values()) or 1.0
     return np.array([sum(weight[term] for term in each) / total for each in held], np.float32)
 
 
-def _fitting(question: str, candidates: Sequence[Candidate]) -> Features:
+def _kind(question: str, readings: Sequence[_Reading]) -> Numbers:
     asked = asks(question)
-    if not asked:
-        return np.zeros(len(candidates), np.float32)
-    return np.array([len(gives(each.text) & asked) / len(asked) for each in candidates], np.float32)
+    return np.array([len(each.gives & asked) / max(1, len(asked)) for each in readings], np.float32)
+
+
+def probability_of(asking: Asking, passages: Sequence[Passage], vectors: Mapping[str, Vectors]) -> float:
+    """Return the probability that one of the passages answers the question."""
+    likely = (_answered(asking, passage, vectors[passage.id]) for passage in passages if passage.sentences)
+    return max(likely, default=0.0)
+
+
+def _answered(asking: Asking, passage: Passage, rows: Vectors) -> float:
+    asked = words(asking.text)
+    shares = [len(asked & each.terms) / max(1, len(asked)) for each in _read(passage.text, passage.sentences)]
+    best = float((rows @ asking.vectors[0] + SHARED * np.array(shares, np.float32)).max())
+    return likelihood(best, passage.similarity)
+
+
+def likelihood(best: float, similarity: float) -> float:
+    """Return the probability that a passage answers, from its best sentence and its own similarity.
+
+    ``best`` is a sentence's similarity plus ``SHARED`` times the share of the question's words it has.
+    """
+    return 1 / (1 + math.exp(-(ANSWERED[0] * best + ANSWERED[1] * similarity + ANSWERED_BIAS)))
+
+
+@lru_cache(maxsize=2_048)
+def _read(text: str, spans: tuple[tuple[int, int], ...]) -> tuple[_Reading, ...]:
+    """Read a passage's sentences once: the same ones are found again and again."""
+    quoted = [quote(text, start, end) for start, end in spans]
+    return tuple(_Reading(each, words(each), gives(each)) for each in quoted)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from policies.facts import missing, missing_names
-from policies.polarity import negated, overstates
+from policies.facts import facts, missing, missing_names
+from policies.polarity import negated, overstates, without_negations
 from policies.types import Reason
 from tools.encoder.ports import Vectors
-from tools.knowledge.lexical import terms
+from tools.wording import words
+
+MOST_SOURCES = 12
+"""How many sentences of long sources are compared with a claim."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +31,37 @@ class Support:
 
 def contained(claim: str, source: str) -> float:
     """Return the share of a claim's words that its source has; 1 for a claim without any."""
-    wanted = set(terms(claim))
-    return len(wanted & set(terms(source))) / len(wanted) if wanted else 1.0
+    wanted = words(claim)
+    return len(wanted & words(source)) / len(wanted) if wanted else 1.0
+
+
+def nearest_texts(claim: str, texts: Sequence[str], most: int = MOST_SOURCES) -> list[str]:
+    """Return the texts that share most words with a claim, in their order: not all are worth encoding."""
+    if len(texts) <= most:
+        return list(texts)
+    wanted = words(claim)
+    shared = [len(wanted & words(text)) for text in texts]
+    best = sorted(range(len(texts)), key=lambda n: -shared[n])[:most]
+    return [texts[n] for n in sorted(best)]
+
+
+def contradict(one: str, other: str) -> bool:
+    """Say whether two sentences say the same of the same thing but for a figure or a negation."""
+    if negated(one) == negated(other) and not _other_figures(one, other):
+        return False
+    return _subject(one) == _subject(other) != frozenset()
+
+
+def _other_figures(one: str, other: str) -> bool:
+    first, second = ({fact.key for fact in facts(text)} for text in (one, other))
+    return bool(first and second and first != second)
+
+
+def _subject(text: str) -> frozenset[str]:
+    """Return what a sentence is about: its words without figures and words of denial."""
+    for fact in facts(text):
+        text = text.replace(fact.text, " ")
+    return words(without_negations(text))
 
 
 def weigh_support(

@@ -67,6 +67,9 @@ def judge(expected: ExpectedAnswer, views: Sequence[RunView], owner: str) -> Obs
 
 
 def _problems(expected: ExpectedAnswer, run: RunView, documents: Sequence[str]) -> list[str]:
+    if run.outcome == "degraded":
+        # It went to a person, but only because something broke: that must not pass for caution.
+        return ["degraded: something in the product broke"]
     if expected.outcome == "person":
         return [f"{run.outcome} automatically"] if run.outcome in AUTOMATIC else []
     if run.outcome != "answered":

@@ -5,10 +5,12 @@ Beside it, the similarity of question and passage: what a search knows without r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+
+import numpy as np
 
 from agents.drafter import ENOUGH, DraftRequest, LocalDrafter
 from evals.cases import Case, DrafterCase, Question, read_cases
@@ -16,7 +18,7 @@ from evals.suite import Suite
 from evals.targets.base import Observation, Prepared, Workroom
 from policies.types import Abstention, Autonomy, Passage, Route, Sentence
 from tools.encoder.opening import open_encoder
-from tools.encoder.ports import Encoder
+from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge import chunking
 from tools.knowledge.documents import Record
 
@@ -29,18 +31,21 @@ ROUTE = Route(
 
 @dataclass(frozen=True, kw_only=True)
 class DrafterTarget:
-    """A drafter that answers and one that only tells how sure it is."""
+    """For each case a drafter that answers and one that only tells how sure it is."""
 
     encoder: Encoder
-    drafter: LocalDrafter
-    doubter: LocalDrafter
 
     async def run(self, case: Case[DrafterCase]) -> Observation:
         """Draft one answer."""
-        passage = await self._passage(case.data.id, case.data.input)
+        passage, vectors = await self._passage(f"{case.file.name}:{case.line}", case.data.input)
+
+        async def vectors_of(_: Sequence[Passage]) -> Mapping[str, Vectors]:
+            return {passage.id: vectors}
+
         request = DraftRequest(question=case.data.input.question, history=(), passages=(passage,), route=ROUTE)
-        drafted = [each async for each in self.drafter(request) if isinstance(each, Sentence)]
-        doubts = [each async for each in self.doubter(request) if isinstance(each, Abstention)]
+        drafter, doubter = (LocalDrafter(self.encoder, vectors_of, enough=enough) for enough in (ENOUGH, NEVER))
+        drafted = [each async for each in drafter(request) if isinstance(each, Sentence)]
+        doubts = [each async for each in doubter(request) if isinstance(each, Abstention)]
         answerable = case.data.expected.answerable
         scores = {
             "answerable": float(answerable),
@@ -52,11 +57,13 @@ class DrafterTarget:
         output = {"sentences": [each.text for each in drafted], "confidence": doubts[0].confidence}
         return Observation(output=output, scores=scores, wrong=wrong)
 
-    async def _passage(self, name: str, given: Question) -> Passage:
+    async def _passage(self, name: str, given: Question) -> tuple[Passage, Vectors]:
+        """Return the passage as a search would find it, and the vectors of its sentences."""
         document = chunking.record_document(Record(id=name, text=given.passage, title=given.title))
         (piece,) = chunking.chunk(document)
-        query, vector = await self.encoder.encode([given.question, chunking.chunk_text(document, piece)])
-        return Passage(
+        texts = [given.question, chunking.chunk_text(document, piece), *chunking.sentence_texts(document, piece)]
+        query, vector, *sentences = await self.encoder.encode(texts)
+        passage = Passage(
             id=f"{name}:0",
             document=name,
             document_version=name,
@@ -70,6 +77,7 @@ class DrafterTarget:
             similarity=float(query @ vector),
             sentences=piece.sentences,
         )
+        return passage, np.stack(sentences)
 
 
 def prepare(suite: Suite) -> Prepared:
@@ -86,8 +94,4 @@ def prepare(suite: Suite) -> Prepared:
 @asynccontextmanager
 async def _open(encoder_name: str, room: Workroom) -> AsyncIterator[DrafterTarget]:
     async with open_encoder(encoder_name, room.cache, room.announce) as encoder:
-        yield DrafterTarget(
-            encoder=encoder,
-            drafter=LocalDrafter(encoder, enough=ENOUGH),
-            doubter=LocalDrafter(encoder, enough=NEVER),
-        )
+        yield DrafterTarget(encoder=encoder)

@@ -37,6 +37,7 @@ async def read(conversation_id: str, product: Open, caller: Caller) -> Response:
 
 @router.get(
     "/{conversation_id}/events",
+    status_code=200,
     response_class=EventStream,
     responses={200: stream("The conversation's events, for ever."), **problems(400, 404)},
 )

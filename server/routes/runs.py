@@ -24,6 +24,7 @@ async def read(run_id: str, product: Open, caller: Caller) -> Response:
 
 @router.get(
     "/{run_id}/events",
+    status_code=200,
     response_class=EventStream,
     responses={200: stream("The run's events until it pauses or ends."), **problems(400, 404)},
 )

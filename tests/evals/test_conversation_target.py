@@ -89,6 +89,13 @@ JUDGED = [
         wrong="said automatically",
     ),
     Judged(
+        id="handed over because something broke",
+        expected={"outcome": "person"},
+        run=view("degraded"),
+        score={"not_answered": 0.0},
+        wrong="degraded: something in the product broke",
+    ),
+    Judged(
         id="the wrong owner",
         expected={"outcome": "person", "owner": "human"},
         run=view("handed_over"),

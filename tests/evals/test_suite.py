@@ -114,9 +114,9 @@ WRONG = [
         told="cases.jsonl:3: expected.intent: this field is required.",
     ),
     Wrong(
-        id="a case with an empty input",
-        cases='{"id": "2", "input": "", "expected": {"intent": null}}\n',
-        told="cases.jsonl:1: input: String should have at least 1 character.",
+        id="a case whose input is no text",
+        cases='{"id": "2", "input": 7.5, "expected": {"intent": []}}\n',
+        told="cases.jsonl:1: expected.intent: Input should be a valid string.",
     ),
     Wrong(
         id="a case with an unknown intent",
@@ -139,3 +139,8 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, case: Wrong) -> None:
 def test_a_missing_suite_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read"):
         load_suite(tmp_path / "none.yaml")
+
+
+def test_a_line_separator_inside_a_message_does_not_end_the_line(tmp_path: Path) -> None:
+    cases = prepare(load_suite(write(tmp_path, cases=CASES.replace("been sent", "been\u2028sent")))).cases
+    assert [case.data.input for case in cases] == ["has it been\u2028sent"]

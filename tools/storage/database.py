@@ -36,6 +36,7 @@ READERS = 4
 @dataclass(frozen=True)
 class _Job:
     work: Work
+    durable: bool
     result: Future[Any] = field(default_factory=Future)
 
 
@@ -50,13 +51,16 @@ class Database:
         self._thread = threading.Thread(target=self._run, name="handrail-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in a write transaction; when this returns, it is on disk.
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        """Run ``work`` in a write transaction; when this returns, it is committed and survives this process.
+
+        A ``durable`` one survives a power cut too: it waits for the disk. One that is not becomes durable with
+        the next that is, which suits steps between the acceptance of a message and its end.
 
         ``work`` runs in the writer's thread and must not wait for anything else. Raises what ``work``
         raises, or ``Unavailable`` when the database does.
         """
-        job = _Job(work)
+        job = _Job(work, durable)
         self._jobs.put(job)
         with WRITE_SECONDS.time():
             result: T = await asyncio.wrap_future(job.result)
@@ -97,9 +101,13 @@ class Database:
     def _commit(self, group: list[_Job]) -> None:
         COMMIT_SIZE.observe(len(group))
         done: list[tuple[_Job, Any, BaseException | None]] = []
+        sync = "FULL" if any(job.durable for job in group) else "NORMAL"
         try:
-            with self._writer.connect() as connection, connection.begin():
-                done = [_attempt(connection, job) for job in group]
+            with self._writer.connect() as connection:
+                # Outside a transaction: SQLite does not change it inside one.
+                connection.connection.cursor().execute(f"PRAGMA synchronous={sync}")
+                with connection.begin():
+                    done = [_attempt(connection, job) for job in group]
         except Exception as error:
             failure = _unavailable(error) if isinstance(error, OperationalError) else error
             done = [(job, None, failure) for job in group]

@@ -129,7 +129,7 @@ def handoffs(tx: Tx, conversation_id: str) -> list[JSON]:
         .where(handoff.c.workspace_id == tx.workspace_id, handoff.c.conversation_id == conversation_id)
         .order_by(handoff.c.created_at)
     )
-    return [{key: value for key, value in row.items() if key != "workspace_id"} for row in rows]
+    return [{str(key): value for key, value in row.items() if key != "workspace_id"} for row in rows]
 
 
 def _review(row: Any) -> Review:

@@ -99,15 +99,18 @@ class Workspace:
     store: Store
     id: str
 
-    async def write(self, work: Callable[[Tx], T]) -> T:
-        """Run ``work`` in a transaction; it is on disk, and its events published, when this returns."""
+    async def write(self, work: Callable[[Tx], T], *, durable: bool = True) -> T:
+        """Run ``work`` in a transaction; it is committed, and its events published, when this returns.
+
+        ``durable`` is what ``Database.write`` says of it.
+        """
         made: list[Tx] = []
 
         def begin(connection: Connection) -> T:
             made.append(self._tx(connection))
             return work(made[-1])
 
-        result = await self.store.database.write(begin)
+        result = await self.store.database.write(begin, durable=durable)
         if made[-1].appended:
             self.store.publish(made[-1].appended)
         return result

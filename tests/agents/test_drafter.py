@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from agents.drafter import DraftRequest, LocalDrafter
+from policies.types import Abstention, Autonomy, Citation, Passage, Route, Sentence, Turn
+from tools.encoder.fake import HashingEncoder
+from tools.encoder.ports import Vectors
+from tools.knowledge import sentences
+
+pytestmark = pytest.mark.anyio
+
+ROUTE = Route(
+    intent="shipping", queue="general", priority="normal", confidence=0.9, in_scope=0.9, autonomy=Autonomy.AUTO
+)
+CANADA = "Standard shipping to Canada costs **CA$14.95**. Fuel is never sent there."
+HAWAII = "Standard shipping to Hawaii costs $19.50 and more. Bear spray stays on the mainland."
+
+
+def passage(text: str, title: str, *, start: int = 100, similarity: float = 0.7) -> Passage:
+    return Passage(
+        id=f"{title}:0",
+        document=f"{title.lower()}.md",
+        document_version="dv_1" + title,
+        title=title,
+        heading="Prices",
+        text=text,
+        start=start,
+        end=start + len(text),
+        index_version="idx_1",
+        audience="customer",
+        similarity=similarity,
+        sentences=sentences.spans(text),
+    )
+
+
+PASSAGES = (passage(HAWAII, "Hawaii"), passage(CANADA, "Canada"))
+
+
+def request(question: str, passages: Sequence[Passage] = PASSAGES, **more: object) -> DraftRequest:
+    given: dict[str, object] = {"history": (), "route": ROUTE, **more}
+    return DraftRequest(question=question, passages=tuple(passages), **given)  # type: ignore[arg-type]
+
+
+async def drafted(wanted: DraftRequest, drafter: LocalDrafter | None = None) -> list[Sentence | Abstention]:
+    return [item async for item in (drafter or LocalDrafter(HashingEncoder()))(wanted)]
+
+
+async def test_the_sentence_that_answers_is_quoted_with_its_place_in_the_source() -> None:
+    quote = "Standard shipping to Canada costs CA$14.95."
+    citation = Citation(
+        passage_id="Canada:0",
+        document="canada.md",
+        document_version="dv_1Canada",
+        title="Canada",
+        quote=quote,
+        start=100,
+        end=100 + len("Standard shipping to Canada costs **CA$14.95**."),
+    )
+    found = await drafted(request("how much is standard shipping to Canada?"))
+    assert found == [Sentence(text=quote, citations=(citation,))]
+
+
+async def test_the_sentence_whose_own_terms_match_wins_over_its_twin() -> None:
+    found = await drafted(request("how much is standard shipping to Hawaii?"))
+    assert [item.text for item in found] == ["Standard shipping to Hawaii costs $19.50 and more."]
+
+
+async def test_a_follow_up_is_answered_for_what_is_new_in_it() -> None:
+    earlier = (Turn(author="customer", text="how much is standard shipping to Hawaii?"),)
+    found = await drafted(request("and to Canada?", history=earlier))
+    assert found[0].text == "Standard shipping to Canada costs CA$14.95."
+
+
+async def test_passages_about_something_else_make_it_abstain_once() -> None:
+    far = tuple(passage(each.text, each.title, similarity=0.1) for each in PASSAGES)
+    [found] = await drafted(request("who won the football game last night", far))
+    assert isinstance(found, Abstention)
+    assert found.code == "draft.no_answer"
+    assert 0 <= found.confidence < 0.2
+
+
+async def test_no_passages_make_it_abstain() -> None:
+    assert await drafted(request("how much is shipping?", ())) == [
+        Abstention(
+            code="draft.no_answer", text="Nothing found answers the question well enough (0%).", confidence=0.0
+        )
+    ]
+
+
+async def test_a_rejected_sentence_is_not_used_again() -> None:
+    wanted = request(
+        "how much is standard shipping to Canada?", rejected=("Standard shipping to Canada costs CA$14.95.",)
+    )
+    assert all("CA$14.95" not in item.text for item in await drafted(wanted))
+
+
+async def test_nothing_is_left_when_every_sentence_was_rejected() -> None:
+    text = "Standard shipping to Canada costs $5."
+    wanted = request("standard shipping to Canada", (passage(text, "Canada"),), rejected=(text,))
+    [found] = await drafted(wanted)
+    assert isinstance(found, Abstention)
+
+
+async def test_known_vectors_are_not_made_again() -> None:
+    encoder = HashingEncoder()
+    seen: list[str] = []
+
+    class Counting(HashingEncoder):
+        async def encode(self, texts: Sequence[str]) -> Vectors:
+            seen.extend(texts)
+            return await super().encode(texts)
+
+    async def vectors_of(passages: Sequence[Passage]) -> Mapping[str, Vectors]:
+        return {each.id: await encoder.encode([each.text[a:b] for a, b in each.sentences]) for each in passages}
+
+    question = "how much is standard shipping to Canada?"
+    await drafted(request(question), LocalDrafter(Counting(), vectors_of))
+    assert set(seen) == {question}
+
+
+async def test_sentences_of_one_document_that_are_as_good_keep_the_order_of_the_source() -> None:
+    text = "Tents cost $10 to mend. Please wash it first. Packs cost $10 to mend."
+    found = await drafted(request("what does it cost to mend packs or tents?", (passage(text, "Repairs"),)))
+    assert [item.text for item in found] == ["Tents cost $10 to mend.", "Packs cost $10 to mend."]

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from policies.facts import facts, missing, missing_names, names
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        pytest.param("It costs $1,000.00 or 1000 dollars.", ["$1000", "$1000"], id="one amount written twice"),
+        pytest.param("CA$14.95 is not $14.95", ["ca$14.95", "$14.95"], id="currencies differ"),
+        pytest.param("thirty days, a 30-day window", ["30 day", "30 day"], id="words and hyphens"),
+        pytest.param("7 to 10 business days", ["7-10 business day"], id="range of business days"),
+        pytest.param("15% or 15 per cent", ["15%", "15%"], id="percentages"),
+        pytest.param("9 am to 8:30 p.m.", ["9:00", "20:30"], id="times of day"),
+        pytest.param(
+            "Dec. 25, 2026 or 2026-12-25", ["12/25", "2026", "12/25", "2026"], id="dates with their year"
+        ),
+        pytest.param("you may 2", ["5/2"], id="the month of May cannot be told from the verb"),
+        pytest.param("1.5 inches, 40 °C", ["1.5 inch", "40 °c"], id="measures"),
+        pytest.param("Closed on Sundays at noon", ["sunday", "12:00"], id="weekday and noon"),
+        pytest.param("version two", ["2"], id="a bare number"),
+    ],
+)
+def test_figures_are_read_alike_however_they_are_written(text: str, keys: list[str]) -> None:
+    assert [fact.key for fact in facts(text)] == keys
+
+
+def test_business_days_are_not_days() -> None:
+    assert [fact.text for fact in missing("It takes 30 days.", "It takes 30 business days.")] == ["30 days"]
+
+
+def test_a_bare_number_may_have_a_unit_in_the_source() -> None:
+    assert missing("It can be used 2 times.", "two uses, 2 days apart") == ()
+
+
+def test_names_are_capitalised_words_inside_a_sentence() -> None:
+    assert names("The Bend store opens on Monday. Trail Club members may come.") == ("Bend", "Club")
+
+
+def test_a_name_that_the_source_lacks_is_found() -> None:
+    assert missing_names("We ship to Canada and Norway.", "Norway's parcels go by sea.") == ("Canada",)

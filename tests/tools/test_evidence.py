@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from policies.types import Passage, Turn
+from tools.encoder.fake import HashingEncoder
+from tools.evidence import (
+    FEATURES,
+    Asking,
+    asking_of,
+    features_of,
+    likelihood,
+    sentences_of,
+    stored_vectors,
+    weigh,
+)
+from tools.knowledge import sentences
+from tools.knowledge.index import Index, build_index
+
+pytestmark = pytest.mark.anyio
+
+TEXT = "Shipping costs $5. Tents are **green**."
+
+
+def passage(name: str = "a", text: str = TEXT) -> Passage:
+    return Passage(
+        id=name,
+        document=f"{name}.md",
+        document_version=name,
+        title="Shop",
+        heading="",
+        text=text,
+        start=0,
+        end=len(text),
+        index_version="i",
+        audience="customer",
+        similarity=0.5,
+        sentences=sentences.spans(text),
+    )
+
+
+def test_sentences_are_read_as_they_are_quoted() -> None:
+    assert [each.text for each in sentences_of([passage()])] == ["Shipping costs $5.", "Tents are green."]
+
+
+async def test_every_sentence_has_every_feature() -> None:
+    encoder = HashingEncoder()
+    asking = await asking_of("what does shipping cost", (), encoder)
+    vectors = {"a": await encoder.encode(["Shipping costs $5.", "Tents are green."])}
+    features = features_of(asking, [passage()], vectors)
+    assert features.shape == (2, len(FEATURES))
+    evidence = weigh(asking, [passage()], vectors)
+    assert evidence.scores[0] > evidence.scores[1]
+    assert 0 < evidence.probability < 1
+
+
+def test_no_passages_are_no_evidence() -> None:
+    evidence = weigh(Asking(text="what", vectors=np.full((1, 4), 0.5, np.float32)), [], {})
+    assert (evidence.candidates, evidence.probability) == ((), 0.0)
+
+
+def test_likelihood_rises_with_both_similarities() -> None:
+    assert likelihood(0.2, 0.2) < likelihood(0.8, 0.2) < likelihood(0.8, 0.8)
+
+
+async def test_a_follow_up_is_encoded_with_and_without_what_came_before() -> None:
+    asking = await asking_of(
+        "and to Canada?", (Turn(author="customer", text="What is shipping?"),), HashingEncoder()
+    )
+    assert asking.text == "What is shipping? and to Canada?"
+    assert asking.stressed == "and to Canada?"
+    assert np.allclose(np.linalg.norm(asking.vectors, axis=1), 1)
+
+
+async def test_stored_vectors_leave_out_unknown_passages() -> None:
+    class Nothing:
+        async def index(self) -> Index:
+            return build_index("i", [], 4)
+
+    assert await stored_vectors(Nothing())([passage()]) == {}
