@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from policies.glossary import Glossary
 from policies.types import Abstention, Citation, Passage, Route, Sentence, Turn
 from tools.encoder.ports import Encoder, Vectors
-from tools.evidence import Candidate, Evidence, VectorsOf, asking_of, sentences_of, weigh
+from tools.evidence import NO_GLOSSARY, Candidate, Evidence, VectorsOf, asking_of, sentences_of, weigh
 from tools.wording import words
 
 MOST_SENTENCES = 3
@@ -39,8 +40,16 @@ class LocalDrafter:
     ``vectors_of`` saves encoding the passages' sentences again; ``design/drafter.md`` has the figures.
     """
 
-    def __init__(self, encoder: Encoder, vectors_of: VectorsOf | None = None, *, enough: float = ENOUGH) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        vectors_of: VectorsOf | None = None,
+        *,
+        enough: float = ENOUGH,
+        glossary: Glossary = NO_GLOSSARY,
+    ) -> None:
         self._encoder = encoder
+        self._glossary = glossary
         self._vectors_of = vectors_of
         self._enough = enough
 
@@ -56,7 +65,8 @@ class LocalDrafter:
 
     async def _evidence(self, request: DraftRequest) -> Evidence:
         vectors = await self._vectors(request.passages)
-        return weigh(await asking_of(request.question, request.history, self._encoder), request.passages, vectors)
+        asking = await asking_of(request.question, request.history, self._encoder, self._glossary)
+        return weigh(asking, request.passages, vectors)
 
     async def _vectors(self, passages: Sequence[Passage]) -> Mapping[str, Vectors]:
         found = dict(await self._vectors_of(passages)) if self._vectors_of else {}

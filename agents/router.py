@@ -50,7 +50,7 @@ class RouterSettings:
     """Below this confidence, rivals count and the strictest of them decides the autonomy."""
     rival: float = 0.15
     """An intent with at least this probability is a rival of the best one."""
-    second_question: float = 0.6
+    second_question: float = 0.8
     """A sentence this sure of a stricter intent makes the whole message stricter."""
     follow_up_words: int = 7
     """A message with more words stands for itself."""
@@ -197,7 +197,9 @@ class LocalRouter:
         return [self._intents[int(g.probabilities.argmax())] for g in sure]
 
     def _nearest(self, vector: Vectors) -> list[int]:
-        return [int(n) for n in np.argsort(-(self._vectors @ vector))[: self._settings.nearest]]
+        nearness = self._vectors @ vector
+        best = np.argpartition(-nearness, self._settings.nearest)[: self._settings.nearest]
+        return [int(n) for n in best[np.argsort(-nearness[best])]]
 
     def _nearest_reason(self, nearest: Sequence[int]) -> Reason:
         number, text = self._examples[nearest[0]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from agents.checker import LocalChecker
-from agents.drafter import LocalDrafter, VectorsOf
+from agents.drafter import LocalDrafter
 from agents.escalation import LocalEscalation
 from agents.router import LocalRouter, RouterSettings
 from graphs.engine import Engine
@@ -23,11 +23,12 @@ from graphs.settings import Settings
 from graphs.support import build_support_graph
 from graphs.team import Team
 from policies.errors import HandrailError
-from policies.types import Passage, Principal
+from policies.types import Principal
 from tools.assistants import Assistant, load_assistant
 from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
 from tools.encoder.opening import open_encoder
-from tools.encoder.ports import Encoder, Vectors
+from tools.encoder.ports import Encoder
+from tools.evidence import stored_vectors
 from tools.guards.language import identify_language
 from tools.knowledge.base import Knowledge, open_knowledge
 from tools.knowledge.topics import TopicSearcher
@@ -117,17 +118,6 @@ async def open_product(
             tasks.cancel_scope.cancel()
 
 
-def _vectors_of(knowledge: Knowledge) -> VectorsOf:
-    """Look up sentence vectors in the active index; what it does not hold any more is left out."""
-
-    async def look_up(passages: Sequence[Passage]) -> Mapping[str, Vectors]:
-        index = await knowledge.index()
-        known = [(each.id, index.positions[each.id]) for each in passages if each.id in index.positions]
-        return {passage_id: index.sentences_of(position) for passage_id, position in known}
-
-    return look_up
-
-
 async def build_team(assistant: Assistant, knowledge: Knowledge, encoder: Encoder) -> Team:
     """Hire the local tier's agents for an assistant."""
     return Team(
@@ -140,7 +130,7 @@ async def build_team(assistant: Assistant, knowledge: Knowledge, encoder: Encode
             settings=RouterSettings(in_scope=assistant.policy.thresholds.in_scope),
         ),
         searcher=await TopicSearcher.learn(knowledge, assistant.intents, encoder),
-        drafter=LocalDrafter(encoder, _vectors_of(knowledge)),
+        drafter=LocalDrafter(encoder, stored_vectors(knowledge), glossary=assistant.glossary),
         checker=LocalChecker(encoder),
         escalation=LocalEscalation(),
         language=identify_language,

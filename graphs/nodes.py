@@ -7,6 +7,7 @@ waits for a person but ``review``, which does nothing else, because a step runs 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -65,9 +66,10 @@ async def route(state: State, runtime: Context) -> State:
     """Say what the message is about and how far we may go alone."""
     turn = runtime.context
     async with turn.step("route") as report:
+        expand = turn.team.assistant.glossary.expand
         request = RouteRequest(
-            text=state["question"],
-            history=_history(state),
+            text=expand(state["question"]),
+            history=tuple(replace(said, text=expand(said.text)) for said in _history(state)),
             previous_intent=state.get("previous_intent"),
         )
         found = await turn.team.router(request)
@@ -138,7 +140,7 @@ async def retrieve(state: State, runtime: Context) -> State:
     """Find the passages; finding none is a reason for a person, not for improvising."""
     turn = runtime.context
     async with turn.step("retrieve") as report:
-        query = standalone(state["question"], _history(state))
+        query = turn.team.assistant.glossary.expand(standalone(state["question"], _history(state)))
         likely = route_from_json(state["route"]).likely
         result = await turn.team.searcher.search(query, audience="customer", limit=PASSAGES, likely=likely)
         report["passages"] = len(result.passages)
@@ -148,7 +150,7 @@ async def retrieve(state: State, runtime: Context) -> State:
         turn.decide("retrieve", "retrieve", "found", lineage=lineage, index_version=result.index_version)
         if not result.passages:
             return _escalated(state, [Reason(code="retrieve.nothing", text="No article has anything on this.")])
-        return {"passages": [to_json(passage) for passage in result.passages], "next": "draft"}
+        return {"asked": query, "passages": [to_json(each) for each in result.passages], "next": "draft"}
 
 
 def _source(passage: Passage) -> JSON:
@@ -235,7 +237,7 @@ async def check(state: State, runtime: Context) -> State:
             return _escalated(
                 state, [Reason(code="check.nothing_left", text="No drafted sentence passed its check.")]
             )
-        request = AnswerRequest(question=state["question"], sentences=sentences, passages=_passages(state))
+        request = AnswerRequest(question=state["asked"], sentences=sentences, passages=_passages(state))
         verdict = await turn.team.checker.answer(request)
         reply = " ".join(sentence.text for sentence in sentences)
         rules = [rule for rule in turn.team.assistant.rules if rule.on == "answer"]

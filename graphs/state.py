@@ -20,6 +20,8 @@ class State(TypedDict, total=False):
     route: JSON
     autonomy: str
     """The route's autonomy, tightened by rules."""
+    asked: str
+    """The question as it was searched for: with the one it follows up, and in the documents' words."""
     passages: list[JSON]
     sentences: list[JSON]
     """Sentences that passed the gate, in order."""

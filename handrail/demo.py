@@ -30,7 +30,7 @@ Serving on {url} - try, in another terminal:
   curl -s {url}/v1/reviews
   curl -s -X POST {url}/v1/reviews/{review}/decision \\
        -H 'Content-Type: application/json' -d '{{"decision": "approve"}}'
-  {url}/docs has the whole API. Ctrl-C stops.
+  {url}/openapi.json has the whole API. Ctrl-C stops.
 """
 
 

@@ -41,6 +41,8 @@ class AssistantFile(Strict):
     greeting: Line
     encoder: str = "minilm"
     customer_attributes: dict[Name, Attribute] = {}
+    synonyms: dict[Line, Annotated[list[Line], Field(min_length=1)]] = {}
+    """The documents' words, each with the words that customers use for it."""
 
 
 class IntentEntry(Strict):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from policies.errors import ConfigError
 from policies.folder import AssistantFile, IntentsFile, PolicyFile
+from policies.glossary import Glossary
 from policies.rules import Rule, compile_rule
 from policies.types import Intent
 
@@ -30,6 +31,7 @@ class Assistant:
     intents: tuple[Intent, ...]
     out_of_scope: tuple[str, ...]
     rules: tuple[Rule, ...]
+    glossary: Glossary
 
     @property
     def name(self) -> str:
@@ -73,6 +75,7 @@ def load_assistant(folder: Path) -> Assistant:
         intents=tuple(entry.to_intent() for entry in intents.intents),
         out_of_scope=tuple(intents.out_of_scope),
         rules=tuple(compile_rule(entry) for entry in policy.rules),
+        glossary=Glossary.of(file.synonyms),
     )
 
 

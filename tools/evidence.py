@@ -16,7 +16,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.conditions import denial_fit, month_fit
 from policies.followups import standalone
+from policies.glossary import Glossary
 from policies.questions import Asked, asks, gives, parts
 from policies.types import Passage, Turn
 from tools.encoder.ports import Encoder, Vectors
@@ -28,8 +30,9 @@ Numbers = NDArray[np.float32]
 VectorsOf = Callable[[Sequence[Passage]], Awaitable[Mapping[str, Vectors]]]
 """Looks up the sentence vectors of passages by id; it may leave out what it does not know."""
 
-FEATURES = ("whole", "part", "passage", "words", "kind", "document", "lead")
-WEIGHTS = np.array([0.9, 0.7, 0.65, 1.45, 0.6, 0.6, -0.2], np.float32)
+NO_GLOSSARY = Glossary()
+FEATURES = ("whole", "part", "passage", "words", "kind", "lead", "document", "months", "denied")
+WEIGHTS = np.array([1.58, 0.67, 0.42, 0.81, 0.2, -0.39, 0.34, 0.3, 0.5], np.float32)
 """One for each of ``FEATURES``; a difference of 0.1 in the sum makes a sentence e times likelier."""
 STRESS = 4
 """How many times a word of a follow-up counts beside one of the question before it."""
@@ -98,16 +101,19 @@ def stored_vectors(knowledge: Indexed) -> VectorsOf:
     return look_up
 
 
-async def asking_of(question: str, history: Sequence[Turn], encoder: Encoder) -> Asking:
+async def asking_of(
+    question: str, history: Sequence[Turn], encoder: Encoder, glossary: Glossary = NO_GLOSSARY
+) -> Asking:
     """Encode a question; a follow-up is read with the question before it, and stands in the foreground."""
     whole = standalone(question, history)
+    text, own = glossary.expand(whole), glossary.expand(question)
     # Search and router encode the same texts, so the encoder remembers most of them.
-    rows = await encoder.encode([whole, question, *parts(whole)])
+    rows = await encoder.encode([text, own, *parts(whole)])
     if whole == question:
-        return Asking(text=whole, vectors=np.delete(rows, 1, axis=0))
+        return Asking(text=text, vectors=np.delete(rows, 1, axis=0))
     middle = rows[0] + rows[1]
     middle /= np.linalg.norm(middle)
-    return Asking(text=whole, vectors=np.stack([middle, rows[1]]), stressed=question)
+    return Asking(text=text, vectors=np.stack([middle, rows[1]]), stressed=own)
 
 
 def weigh(asking: Asking, passages: Sequence[Passage], vectors: Mapping[str, Vectors]) -> Evidence:
@@ -141,24 +147,24 @@ def features_of(asking: Asking, passages: Sequence[Passage], vectors: Mapping[st
     per_passage = np.array(
         [
             [passage.similarity for passage in passages],
-            _document_similarity(passages),
             [not passage.heading or passage.heading == passage.title for passage in passages],
+            _document_scores(passages),
         ],
         np.float32,
     )[:, of]
     columns = [near[:, 0], near.max(axis=1), per_passage[0], _words(asking, passages, readings, of)]
     columns += [_kind(asking.text, readings), *per_passage[1:]]
-    return np.stack(columns, axis=1).astype(np.float32)
+    fits = [(month_fit(asking.text, each.text), denial_fit(asking.text, each.text)) for each in readings]
+    return np.column_stack([*columns, np.array(fits, np.float32)]).astype(np.float32)
 
 
-def _document_similarity(passages: Sequence[Passage]) -> list[float]:
-    """Return for each passage the mean of its document's two nearest ones: good neighbours count."""
-    floor = min(passage.similarity for passage in passages)
-    best: dict[str, list[float]] = {}
+def _document_scores(passages: Sequence[Passage]) -> list[float]:
+    """Return for each passage how far its document's best score lies below the best of all."""
+    best: dict[str, float] = {}
     for passage in passages:
-        best.setdefault(passage.document, []).append(passage.similarity)
-    means = {name: sum(sorted([*found, floor])[-2:]) / 2 for name, found in best.items()}
-    return [means[passage.document] for passage in passages]
+        best[passage.document] = max(best.get(passage.document, passage.score), passage.score)
+    top = max(best.values())
+    return [best[passage.document] - top for passage in passages]
 
 
 def _words(

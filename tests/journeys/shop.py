@@ -24,6 +24,7 @@ from server.run import Server, listen, url_of, uvicorn_config
 from tools.assistants import Assistant
 from tools.encoder.ports import Encoder
 from tools.knowledge.base import Knowledge
+from tools.knowledge.topics import TopicSearcher
 
 JSON = dict[str, Any]
 
@@ -195,11 +196,11 @@ def opener(folder: Path, new_data: Callable[[], Path]) -> OpenShop:
         )
         drafter, checker = ScriptedDrafter(), ScriptedChecker()
 
-        async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
+        async def hire(assistant: Assistant, knowledge: Knowledge, encoder: Encoder) -> Team:
             return Team(
                 assistant=assistant,
                 router=router,
-                searcher=knowledge,
+                searcher=await TopicSearcher.learn(knowledge, assistant.intents, encoder),
                 drafter=drafter,
                 checker=checker,
                 escalation=LocalEscalation(),

@@ -31,6 +31,7 @@ ROUTE = {
     "tier": "local",
     "reasons": [],
     "nearest": [],
+    "likely": [],
 }
 TEXT = "This is what the articles say."
 

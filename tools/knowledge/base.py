@@ -17,7 +17,7 @@ from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
 from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge import ingest, rows
 from tools.knowledge.documents import Record
-from tools.knowledge.index import Index, build_index
+from tools.knowledge.index import Index, SentenceVectors, build_index
 from tools.knowledge.ingest import IngestReport, Progress, Workshop
 from tools.knowledge.ports import SearchResult
 from tools.knowledge.ranking import parts, rank
@@ -57,7 +57,7 @@ class Knowledge:
             passages=tuple(passages),
             query_vector=vectors[0],
             index_version=index.version,
-            vectors={index.passages[row].id: index.sentences_of(row) for row, _, _ in best},
+            vectors=SentenceVectors(index),
         )
 
     def _nearest(self, index: Index, vectors: Vectors, whose: Audience, count: int) -> set[str]:

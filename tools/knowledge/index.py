@@ -6,7 +6,7 @@ An index never changes; a new version is another object, and a search keeps the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,22 @@ class Index:
     def rows_for(self, audience: Audience) -> NDArray[np.intp]:
         """Return the positions of the passages that are written for exactly this audience."""
         return np.array([i for i, passage in enumerate(self.passages) if passage.audience == audience], np.intp)
+
+
+class SentenceVectors(Mapping[str, Vectors]):
+    """Sentence vectors by passage id, widened to single precision when they are asked for."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def __getitem__(self, passage_id: str) -> Vectors:
+        return self._index.sentences_of(self._index.positions[passage_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index.positions)
+
+    def __len__(self) -> int:
+        return len(self._index.positions)
 
 
 def build_index(version: str, rows: Iterable[dict[str, Any]], dimensions: int) -> Index:

@@ -1,0 +1,29 @@
+"""A glossary: customers' words beside the words that the documents use for the same thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Glossary:
+    """Adds the documents' words to a question that uses the customers'."""
+
+    entries: tuple[tuple[str, re.Pattern[str]], ...] = ()
+
+    @classmethod
+    def of(cls, synonyms: Mapping[str, Sequence[str]]) -> Glossary:
+        """Make a glossary of the documents' words, each with the customers' words for it."""
+        return cls(tuple((term, _any_of(said)) for term, said in synonyms.items()))
+
+    def expand(self, question: str) -> str:
+        """Return the question followed by the documents' words for what it says in others."""
+        low = question.lower()
+        added = [term for term, said in self.entries if term.lower() not in low and said.search(question)]
+        return " ".join([question, *added])
+
+
+def _any_of(phrases: Sequence[str]) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(re.escape(phrase) for phrase in phrases)})\b", re.IGNORECASE)
