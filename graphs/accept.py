@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphs.delivery import finished
 from graphs.views import reveal_all
 from policies.errors import Conflict, InputError
-from policies.personal_data import mask
+from policies.personal_data import find, mask
 from policies.types import JSON, Owner, Principal
 from tools.storage import conversations, events, idempotency, ledger, reviews, runs, vault
 from tools.storage.conversations import Conversation
@@ -77,7 +77,8 @@ def accept(tx: Tx, request: Request, assistant_version: str) -> Taken:
     if stored := _recalled(tx, request):
         return Taken(accepted=Accepted(**{**stored, "replayed": True}))
     conversation = conversations.get(tx, request.conversation_id)
-    masked = mask(request.text, {value: key for key, value in vault.values(tx, conversation.id).items()})
+    known = vault.values(tx, conversation.id) if find(request.text) else {}
+    masked = mask(request.text, {value: key for key, value in known.items()})
     vault.put(tx, conversation.id, masked.values)
     run_id = tx.ids.new("run")
     superseded, earlier = _make_way(tx, conversation.id, run_id)

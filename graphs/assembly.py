@@ -10,6 +10,7 @@ from functools import partial
 
 import anyio
 import anyio.to_thread
+from threadpoolctl import threadpool_limits
 
 from agents.checker import LocalChecker
 from agents.drafter import LocalDrafter
@@ -29,7 +30,7 @@ from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
 from tools.encoder.opening import open_encoder
 from tools.encoder.ports import Encoder
 from tools.evidence import stored_vectors
-from tools.guards.language import identify_language
+from tools.guards.language import identify_language, warm_up
 from tools.knowledge.base import Knowledge, open_knowledge
 from tools.knowledge.topics import TopicSearcher
 from tools.storage import idempotency, runs
@@ -76,6 +77,8 @@ async def open_product(
     assistant = load_assistant(settings.assistant)
     async with AsyncExitStack() as stack:
         stack.enter_context(owned(settings.data))
+        # Our matrices are small: a second BLAS thread costs more than it saves, and other threads wait for it.
+        stack.enter_context(threadpool_limits(1, "blas"))
         database = await stack.enter_async_context(open_database(settings.data / "handrail.db"))
         announce("loading the encoder")
         encoder = await stack.enter_async_context(
@@ -86,6 +89,7 @@ async def open_product(
         knowledge = base.of(settings.workspace, assistant.name)
         announce("teaching the router the intents")
         team = await (hire or build_team)(assistant, knowledge, encoder)
+        await knowledge.index()
         checkpoints = await stack.enter_async_context(open_checkpoints(settings.data / "checkpoints.db"))
         hub = Hub()
         sealer = Sealer(load_or_make_key(settings.data / "vault.key"))
@@ -119,7 +123,8 @@ async def open_product(
 
 
 async def build_team(assistant: Assistant, knowledge: Knowledge, encoder: Encoder) -> Team:
-    """Hire the local tier's agents for an assistant."""
+    """Hire the local tier's agents for an assistant; what loads slowly is loaded here and not in a turn."""
+    await anyio.to_thread.run_sync(warm_up)
     return Team(
         assistant=assistant,
         router=await LocalRouter.fit(

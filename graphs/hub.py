@@ -61,16 +61,16 @@ class Hub:
 
     async def follow(
         self, workspace: Workspace, conversation_id: str, *, after: int
-    ) -> AsyncIterator[StoredEvent]:
-        """Yield all events of a conversation after a number, then those to come, for ever."""
+    ) -> AsyncIterator[list[StoredEvent]]:
+        """Yield all events of a conversation after a number, then those to come, together, for ever."""
         with self.listen(conversation_id) as channel:
-            async for event in _follow(workspace, conversation_id, channel, after):
-                yield event
+            async for batch in _follow(workspace, conversation_id, channel, after):
+                yield batch
 
 
 async def _follow(
     workspace: Workspace, conversation_id: str, channel: _Channel, after: int
-) -> AsyncIterator[StoredEvent]:
+) -> AsyncIterator[list[StoredEvent]]:
     cursor, unsure = after, True
     while True:
         bell = channel.bell
@@ -79,11 +79,11 @@ async def _follow(
             batch = await workspace.read(
                 partial(events.of_conversation, conversation_id=conversation_id, after=cursor)
             )
-        for event in batch:
-            yield event
-            cursor = event.seq
         unsure = False
-        if not batch:
+        if batch:
+            yield batch
+            cursor = batch[-1].seq
+        else:
             with anyio.move_on_after(SAFETY_POLL_SECONDS) as waited:
                 await bell.wait()
             unsure = waited.cancelled_caught

@@ -158,7 +158,7 @@ def claim(tx: Tx, run_id: str) -> Claimed:
         run=run,
         conversation=conversation,
         history=conversations.history(tx, conversation.id, before_run=run.id),
-        placeholders=frozenset(vault.values(tx, conversation.id)),
+        placeholders=vault.placeholders(tx, conversation.id),
         previous_intent=runs.last_intent(tx, conversation.id),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from functools import partial
 
 from graphs.accept import Accepted, Request, accept, begin, cancel, decide
 from graphs.engine import Engine
@@ -27,7 +26,7 @@ from tools.storage import conversations, ledger, reviews, runs, vault
 from tools.storage.conversations import Conversation
 from tools.storage.reviews import Review
 from tools.storage.runs import Pending, Run
-from tools.storage.store import Store, StoredEvent, Tx
+from tools.storage.store import Store, StoredEvent, Tx, Workspace
 
 ENDINGS = frozenset({"run.paused", "run.finished"})
 # Control characters, halves of surrogate pairs, and marks that turn the reading direction around.
@@ -116,57 +115,59 @@ class Service:
 
     async def conversation_events(
         self, principal: Principal, conversation_id: str, *, after: int = 0
-    ) -> AsyncGenerator[StoredEvent]:
-        """Follow a conversation: what its reader may see after a number, then what comes, for ever."""
+    ) -> AsyncGenerator[list[StoredEvent]]:
+        """Follow a conversation: what its reader may see after a number, then what comes, for ever.
+
+        Events that were committed together come together, here and in the other streams.
+        """
         workspace = self.store.in_workspace(principal.workspace_id)
         await workspace.read(lambda tx: conversations.get(tx, conversation_id))
         reader = Reader(principal)
-        async for event in self.hub.follow(workspace, conversation_id, after=after):
-            if shown := await reader.show(workspace, event):
+        async for batch in self.hub.follow(workspace, conversation_id, after=after):
+            if shown := await reader.show_all(workspace, batch):
                 yield shown
 
     async def run_events(
-        self, principal: Principal, run_id: str, *, after: int = 0, since: int | None = None
-    ) -> AsyncGenerator[StoredEvent]:
-        """Follow a run until it pauses or ends.
-
-        ``after`` is the run's own number. ``since`` may name an event of the conversation that lies before
-        the run, which spares a look-up.
-        """
+        self, principal: Principal, run_id: str, *, after: int = 0
+    ) -> AsyncGenerator[list[StoredEvent]]:
+        """Follow a run, after its own number ``after``, until it pauses or ends."""
         workspace = self.store.in_workspace(principal.workspace_id)
         run = await workspace.read(lambda tx: runs.get(tx, run_id))
         last = run.last_event if run.status in ("finished", "waiting") else None
         if last is not None and after >= last:
             return
-        start = since if since is not None else await workspace.read(lambda tx: before_next(tx, run_id, after))
+        start = await workspace.read(lambda tx: before_next(tx, run_id, after))
         reader = Reader(principal)
-        async for event in self.hub.follow(workspace, run.conversation_id, after=start):
-            if event.run_id != run_id or (event.run_seq or 0) <= after:
-                continue
-            if shown := await reader.show(workspace, event):
+        async for batch in self.hub.follow(workspace, run.conversation_id, after=start):
+            own = [event for event in batch if event.run_id == run_id and (event.run_seq or 0) > after]
+            if shown := await reader.show_all(workspace, own):
                 yield shown
-            if event.type == "run.finished":
+            if any(event.type == "run.finished" for event in own):
                 return
-            if event.type == "run.paused" and await workspace.read(partial(_waits_since, event=event)):
+            if any([await self._waits(workspace, event) for event in own if event.type == "run.paused"]):
                 return
 
-    async def answer_events(self, principal: Principal, accepted: Accepted) -> AsyncGenerator[StoredEvent]:
+    async def _waits(self, workspace: Workspace, paused: StoredEvent) -> bool:
+        """Whether a run still waits for the person that this event of it asked."""
+        run = await workspace.read(lambda tx: runs.get(tx, str(paused.run_id)))
+        return run.status == "waiting" and run.last_event == paused.run_seq
+
+    async def answer_events(self, principal: Principal, accepted: Accepted) -> AsyncGenerator[list[StoredEvent]]:
         """Follow the run of a message that was just accepted until it pauses or ends.
 
         For the first request no look-up is needed: all that concerns it lies after ``accepted.after``.
         """
         if accepted.replayed:
-            async for event in self.run_events(principal, accepted.run_id, since=accepted.after):
-                yield event
+            async for shown in self.run_events(principal, accepted.run_id):
+                yield shown
             return
         workspace = self.store.in_workspace(principal.workspace_id)
         reader = Reader(principal)
-        async for event in self.hub.follow(workspace, accepted.conversation_id, after=accepted.after):
-            if event.run_id != accepted.run_id:
-                continue
-            if shown := await reader.show(workspace, event):
+        async for batch in self.hub.follow(workspace, accepted.conversation_id, after=accepted.after):
+            own = [event for event in batch if event.run_id == accepted.run_id]
+            if shown := await reader.show_all(workspace, own):
                 yield shown
-            if event.type in ENDINGS:
+            if any(event.type in ENDINGS for event in own):
                 return
 
     async def run(self, principal: Principal, run_id: str) -> Run:
@@ -242,9 +243,3 @@ class Service:
             return
         if pending:
             self.engine.submit(pending)
-
-
-def _waits_since(tx: Tx, event: StoredEvent) -> bool:
-    """Whether a run still waits for the person that this event of it asked."""
-    run = runs.get(tx, str(event.run_id))
-    return run.status == "waiting" and run.last_event == event.run_seq

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,14 +46,14 @@ class Reader:
     def __init__(self, principal: Principal) -> None:
         self._principal = principal
 
-    async def show(self, workspace: Workspace, event: StoredEvent) -> StoredEvent | None:
-        """Return the event as this reader may see it, or None."""
-        if event.audience == "staff" and self._principal.role == "customer":
-            return None
-        if not _has_placeholder(event.data):
-            return event
-        values = await workspace.read(lambda tx: vault.values(tx, event.conversation_id))
-        return replace(event, data=reveal_all(event.data, values))
+    async def show_all(self, workspace: Workspace, batch: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Return those of a conversation's events that this reader may see, personal data put back."""
+        staff = self._principal.role != "customer"
+        visible = [event for event in batch if staff or event.audience == "customer"]
+        if not any(_has_placeholder(event.data) for event in visible):
+            return visible
+        values = await workspace.read(lambda tx: vault.values(tx, visible[0].conversation_id))
+        return [replace(event, data=reveal_all(event.data, values)) for event in visible]
 
 
 def _has_placeholder(value: Any) -> bool:

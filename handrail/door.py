@@ -63,8 +63,9 @@ class LocalClient:
         """Post a message and yield the run's events until it pauses or ends."""
         service, principal = self.product.service, self.product.principal
         accepted = await service.post_message(principal, conversation_id, text)
-        async for event in service.run_events(principal, accepted.run_id, since=accepted.after):
-            yield {"type": event.type, "run_id": event.run_id, **event.data}
+        async for batch in service.answer_events(principal, accepted):
+            for event in batch:
+                yield {"type": event.type, "run_id": event.run_id, **event.data}
 
     async def get_run(self, run_id: str) -> JSON:
         """Return how a run stands and what it said."""

@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+_NOT_DENIED = r"(?<!\bno )(?<!\bnot a )(?<!\bwithout )(?<!\bwithout a )"
+_WORDS_BETWEEN = r"(?: [\w']+){0,3} "
+
 
 @dataclass(frozen=True)
 class Glossary:
@@ -26,4 +29,6 @@ class Glossary:
 
 
 def _any_of(phrases: Sequence[str]) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(re.escape(phrase) for phrase in phrases)})\b", re.IGNORECASE)
+    """Match any of the phrases, with the commonest endings; ``*`` stands for up to three words."""
+    said = "|".join(_WORDS_BETWEEN.join(re.escape(part) for part in phrase.split(" * ")) for phrase in phrases)
+    return re.compile(rf"{_NOT_DENIED}\b(?:{said})(?:e?s|e?d|ing)?\b", re.IGNORECASE)

@@ -51,15 +51,24 @@ _MODAL = re.compile(
 )
 
 
-_PART = re.compile(r"(?<=[.!?;])\s+|\n+")
+_OPENER = r"(?:how|what|when|where|which|who|is|are|do|does|can|could|will|would|should|may|am)"
+_PART = re.compile(
+    rf"(?<=[.!?;])\s+|\n+|,?\s+(?:and|but|or|plus)\s+(?={_OPENER}(?:s|'s)?\b)|,\s+(?={_OPENER}(?:s|'s)?\b)", re.I
+)
+_ASKING = re.compile(rf"(?:(?:and|but|so|or|also)\s+)?{_OPENER}(?:s|'s)?\b|.*\?$", re.I | re.S)
 _WORD = re.compile(r"[\w']+")
 
 
 def parts(question: str) -> tuple[str, ...]:
-    """Return the sentences of a question that has several, without those of one or two words."""
+    """Return the sentences and questions of a message that has several, without those of one or two words."""
     found = [piece.strip() for piece in _PART.split(question)]
     found = [piece for piece in found if len(_WORD.findall(piece)) >= 3]
     return tuple(found) if len(found) > 1 else ()
+
+
+def is_asked(part: str) -> bool:
+    """Say whether a part of a message is a question."""
+    return bool(_ASKING.match(part))
 
 
 def asks(question: str) -> frozenset[Asked]:

@@ -7,7 +7,7 @@ All values are frozen and keyword-only; whatever enters graph state or an event 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -191,11 +191,13 @@ class Intent:
 
 def to_json(value: Any) -> JSON:
     """Turn a value of this module into plain JSON types."""
-    plain: JSON = _plain(asdict(value))
+    plain: JSON = {name: _plain(item) for name, item in vars(value).items()}
     return plain
 
 
 def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {name: _plain(item) for name, item in vars(value).items()}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

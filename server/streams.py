@@ -104,16 +104,16 @@ async def then(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]
         yield each
 
 
-async def run_frames(events: AsyncIterator[StoredEvent]) -> AsyncIterator[bytes]:
-    """Frame a run's events, with ids ``run_id:seq``."""
-    async for event in events:
-        yield frame(event.type, _data(event), f"{event.run_id}:{event.run_seq}")
+async def run_frames(batches: AsyncIterator[list[StoredEvent]]) -> AsyncIterator[bytes]:
+    """Frame a run's events, with ids ``run_id:seq``; what came together is sent together."""
+    async for batch in batches:
+        yield b"".join(frame(each.type, _data(each), f"{each.run_id}:{each.run_seq}") for each in batch)
 
 
-async def conversation_frames(events: AsyncIterator[StoredEvent]) -> AsyncIterator[bytes]:
+async def conversation_frames(batches: AsyncIterator[list[StoredEvent]]) -> AsyncIterator[bytes]:
     """Frame a conversation's events, with ids ``conversation_id:n``."""
-    async for event in events:
-        yield frame(event.type, _data(event), f"{event.conversation_id}:{event.seq}")
+    async for batch in batches:
+        yield b"".join(frame(each.type, _data(each), f"{each.conversation_id}:{each.seq}") for each in batch)
 
 
 def _data(event: StoredEvent) -> dict[str, Any]:

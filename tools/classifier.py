@@ -150,7 +150,7 @@ def fit_classifier(
 
     CPU work: seconds for a hundred labels. Call it in a thread.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     settings = settings or ClassifierSettings()
     y = np.asarray(labels)

@@ -50,6 +50,8 @@ class Asking:
     text: str
     vectors: Vectors
     """One unit row for the whole question, then one for each of its parts."""
+    parts: tuple[str, ...] = ()
+    """The parts of a message that has several, each with a row of its own."""
     stressed: str = ""
     """The part of a follow-up that is new; its words count ``STRESS`` times."""
 
@@ -108,9 +110,10 @@ async def asking_of(
     whole = standalone(question, history)
     text, own = glossary.expand(whole), glossary.expand(question)
     # Search and router encode the same texts, so the encoder remembers most of them.
-    rows = await encoder.encode([text, own, *parts(whole)])
+    pieces = parts(whole)
+    rows = await encoder.encode([text, own, *pieces])
     if whole == question:
-        return Asking(text=text, vectors=np.delete(rows, 1, axis=0))
+        return Asking(text=text, vectors=np.delete(rows, 1, axis=0), parts=pieces)
     middle = rows[0] + rows[1]
     middle /= np.linalg.norm(middle)
     return Asking(text=text, vectors=np.stack([middle, rows[1]]), stressed=own)

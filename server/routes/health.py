@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from policies.errors import Unavailable
@@ -26,6 +27,7 @@ async def root(request: Request) -> Response:
         "knowledge": "/v1/knowledge",
         "health": "/healthz",
         "readiness": "/readyz",
+        "metrics": "/metrics",
     }
     return reply({"name": "handrail", "version": request.app.version, "links": links})
 
@@ -45,3 +47,9 @@ async def ready(lifecycle: State) -> Response:
     if waited.cancelled_caught:
         raise Unavailable("The database does not answer.", remedy="Look at the disk.")
     return reply({"status": "ready"})
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics() -> Response:
+    """Return what this process counts and times, in Prometheus's text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

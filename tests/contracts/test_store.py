@@ -72,7 +72,7 @@ async def test_a_thousand_concurrent_read_compare_writes_lose_nothing(workspace:
 
     def read_then_write(tx: Tx) -> None:
         before = tx.connection.execute(select(table.c.version).where(table.c.id == conversation_id)).scalar_one()
-        tx.run(
+        tx.change(
             update(table)
             .where(table.c.id == conversation_id, table.c.version == before)
             .values(version=before + 1)

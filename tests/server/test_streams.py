@@ -30,8 +30,8 @@ DATA = (
 )
 
 
-async def stored() -> AsyncIterator[StoredEvent]:
-    yield EVENT
+async def stored() -> AsyncIterator[list[StoredEvent]]:
+    yield [EVENT]
 
 
 async def sent(stream: EventStream) -> list[bytes]:

@@ -24,7 +24,7 @@ from tools.knowledge.ports import SearchResult
 Likely = Sequence[tuple[str, float]]
 TEMPERATURE = 0.06
 WEIGHT = 0.8
-CANDIDATES = 40
+CANDIDATES = 24
 
 
 @dataclass(frozen=True, kw_only=True)

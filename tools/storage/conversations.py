@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from policies.errors import Fenced, NotFound, Overtaken
 from policies.types import JSON, Owner, Turn
@@ -17,6 +17,40 @@ Author = Literal["customer", "bot", "human"]
 _c = tables.conversation.c
 _m = tables.message.c
 _r = tables.run.c
+_HERE = (_c.workspace_id == bindparam("ws"), _c.id == bindparam("conversation"))
+_OF_IT = (_m.workspace_id == bindparam("ws"), _m.conversation_id == bindparam("conversation"))
+
+_INSERT = insert(tables.conversation)
+_INSERT_MESSAGE = insert(tables.message)
+_GET = select(tables.conversation).where(*_HERE)
+_STANDING = (
+    select(_c.owner, _c.version, _r.conversation_version, _r.epoch, _r.status)
+    .join_from(tables.conversation, tables.run, _r.workspace_id == _c.workspace_id)
+    .where(*_HERE, _r.id == bindparam("run"))
+)
+_NEXT_POSITION = (
+    update(tables.conversation)
+    .where(*_HERE)
+    .values(last_message=_c.last_message + 1, version=_c.version + 1)
+    .returning(_c.last_message)
+)
+_SET_OWNER = (
+    update(tables.conversation)
+    .where(*_HERE)
+    .values(owner=bindparam("new_owner"), version=_c.version + 1, queue=bindparam("new_queue"))
+)
+_MESSAGES = select(tables.message).where(*_OF_IT).order_by(_m.position)
+_HISTORY = (
+    select(_m.author, _m.text)
+    .where(*_OF_IT, _m.run_id != bindparam("run"))
+    .order_by(_m.position.desc())
+    .limit(bindparam("most"))
+)
+_ADOPT = (
+    update(tables.message)
+    .where(_m.workspace_id == bindparam("ws"), _m.run_id == bindparam("run"), _m.author == "customer")
+    .values(run_id=bindparam("new_run"))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +86,6 @@ class Message:
 def create(tx: Tx, *, assistant: str, customer: JSON) -> Conversation:
     """Begin a conversation, owned by the bot."""
     row = {
-        "workspace_id": tx.workspace_id,
         "id": tx.ids.new("con"),
         "assistant": assistant,
         "owner": str(Owner.BOT),
@@ -64,13 +97,13 @@ def create(tx: Tx, *, assistant: str, customer: JSON) -> Conversation:
         "queue": None,
         "created_at": tx.now(),
     }
-    tx.run(insert(tables.conversation), [row])
+    tx.insert(_INSERT, [row])
     return _conversation(row)
 
 
 def get(tx: Tx, conversation_id: str) -> Conversation:
     """Return a conversation; raises ``NotFound``."""
-    row = tx.one(select(tables.conversation).where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id))
+    row = tx.one(_GET, conversation=conversation_id)
     if row is None:
         raise NotFound(f"There is no conversation {conversation_id!r}.", remedy="Create one first.")
     return _conversation(row)
@@ -106,11 +139,7 @@ def require_unmoved(tx: Tx, conversation_id: str, run: Run) -> None:
     Raises ``Overtaken`` when the owner is no longer the bot or the conversation's version is not the one the
     run answers, ``Fenced`` when another attempt owns the run.
     """
-    row = tx.one(
-        select(_c.owner, _c.version, _r.conversation_version, _r.epoch, _r.status)
-        .join_from(tables.conversation, tables.run, _r.workspace_id == _c.workspace_id)
-        .where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id, _r.id == run.id)
-    )
+    row = tx.one(_STANDING, conversation=conversation_id, run=run.id)
     if row is None or row["epoch"] != run.epoch or row["status"] != "running":
         raise Fenced(f"Another attempt owns the run {run.id}.")
     if row["owner"] != Owner.BOT or row["version"] != row["conversation_version"]:
@@ -129,12 +158,7 @@ def add_message(
     state: str = "complete",
 ) -> Message:
     """Append a message and raise the conversation's version."""
-    position = tx.connection.execute(
-        update(tables.conversation)
-        .where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id)
-        .values(last_message=_c.last_message + 1, version=_c.version + 1)
-        .returning(_c.last_message)
-    ).scalar_one()
+    position = tx.value(_NEXT_POSITION, conversation=conversation_id)
     row = {
         "conversation_id": conversation_id,
         "position": position,
@@ -146,48 +170,29 @@ def add_message(
         "state": state,
         "created_at": tx.now(),
     }
-    tx.run(insert(tables.message), [{"workspace_id": tx.workspace_id, **row}])
+    tx.insert(_INSERT_MESSAGE, [row])
     return Message(**row)
 
 
 def set_owner(tx: Tx, conversation_id: str, owner: Owner, *, queue: str | None = None) -> None:
     """Give a conversation to another owner and raise its version."""
-    tx.run(
-        update(tables.conversation)
-        .where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id)
-        .values(owner=str(owner), version=_c.version + 1, queue=queue)
-    )
+    tx.change(_SET_OWNER, conversation=conversation_id, new_owner=str(owner), new_queue=queue)
 
 
 def messages(tx: Tx, conversation_id: str) -> list[Message]:
     """Return all messages of a conversation, oldest first."""
-    rows = tx.all(
-        select(tables.message)
-        .where(_m.workspace_id == tx.workspace_id, _m.conversation_id == conversation_id)
-        .order_by(_m.position)
-    )
-    return [_message(row) for row in rows]
+    return [_message(row) for row in tx.all(_MESSAGES, conversation=conversation_id)]
 
 
 def history(tx: Tx, conversation_id: str, *, before_run: str, limit: int = 6) -> tuple[Turn, ...]:
     """Return the latest turns that a run does not itself answer, oldest first."""
-    rows = tx.all(
-        select(_m.author, _m.text)
-        .where(_m.workspace_id == tx.workspace_id, _m.conversation_id == conversation_id)
-        .where(_m.run_id != before_run)
-        .order_by(_m.position.desc())
-        .limit(limit)
-    )
+    rows = tx.all(_HISTORY, conversation=conversation_id, run=before_run, most=limit)
     return tuple(Turn(author=row["author"], text=row["text"]) for row in reversed(rows))
 
 
 def adopt_messages(tx: Tx, *, from_run: str, to_run: str) -> None:
     """Let a run answer the messages of the run it supersedes."""
-    tx.run(
-        update(tables.message)
-        .where(_m.workspace_id == tx.workspace_id, _m.run_id == from_run, _m.author == "customer")
-        .values(run_id=to_run)
-    )
+    tx.change(_ADOPT, run=from_run, new_run=to_run)
 
 
 def _message(row: Any) -> Message:

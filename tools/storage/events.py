@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from policies.errors import Fenced
 from policies.types import JSON, Audience
@@ -17,6 +17,35 @@ _c = tables.conversation.c
 _e = tables.event.c
 _r = tables.run.c
 PAGE = 500
+
+_INSERT = insert(tables.event)
+_COUNT_UP = (
+    update(tables.conversation)
+    .where(_c.workspace_id == bindparam("ws"), _c.id == bindparam("conversation"))
+    .values(last_event=_c.last_event + bindparam("count"))
+    .returning(_c.last_event)
+)
+_COUNT_RUN_UP = (
+    update(tables.run)
+    .where(_r.workspace_id == bindparam("ws"), _r.id == bindparam("run"))
+    .values(last_event=_r.last_event + bindparam("count"))
+    .returning(_r.last_event)
+)
+_COUNT_CLAIMED_UP = _COUNT_RUN_UP.where(_r.epoch == bindparam("claimed"))
+_OF_CONVERSATION = (
+    select(tables.event)
+    .where(_e.workspace_id == bindparam("ws"), _e.conversation_id == bindparam("conversation"))
+    .where(_e.seq > bindparam("after"))
+    .order_by(_e.seq)
+    .limit(PAGE)
+)
+_OF_RUN = (
+    select(tables.event)
+    .where(_e.workspace_id == bindparam("ws"), _e.run_id == bindparam("run"))
+    .where(_e.run_seq > bindparam("after"))
+    .order_by(_e.run_seq)
+    .limit(PAGE)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +66,7 @@ def append(
     """
     if not new:
         return
-    last = tx.connection.execute(
-        update(tables.conversation)
-        .where(_c.workspace_id == tx.workspace_id, _c.id == conversation_id)
-        .values(last_event=_c.last_event + len(new))
-        .returning(_c.last_event)
-    ).scalar_one()
+    last = tx.value(_COUNT_UP, conversation=conversation_id, count=len(new))
     run_last = _raise_run(tx, run_id, epoch, len(new)) if run_id else None
     stored = [
         StoredEvent(
@@ -57,17 +81,15 @@ def append(
         )
         for index, item in enumerate(new, start=1)
     ]
-    tx.run(insert(tables.event), [{"workspace_id": tx.workspace_id, **vars(each)} for each in stored])
+    tx.insert(_INSERT, [vars(each) for each in stored])
     tx.appended += stored
 
 
 def _raise_run(tx: Tx, run_id: str, epoch: int | None, count: int) -> int:
-    statement = update(tables.run).where(_r.workspace_id == tx.workspace_id, _r.id == run_id)
-    if epoch is not None:
-        statement = statement.where(_r.epoch == epoch)
-    last = tx.connection.execute(
-        statement.values(last_event=_r.last_event + count).returning(_r.last_event)
-    ).scalar_one_or_none()
+    if epoch is None:
+        last = tx.value(_COUNT_RUN_UP, run=run_id, count=count)
+    else:
+        last = tx.value(_COUNT_CLAIMED_UP, run=run_id, count=count, claimed=epoch)
     if last is None:
         raise Fenced(f"Another attempt owns the run {run_id}.")
     return int(last)
@@ -75,24 +97,12 @@ def _raise_run(tx: Tx, run_id: str, epoch: int | None, count: int) -> int:
 
 def of_conversation(tx: Tx, conversation_id: str, *, after: int) -> list[StoredEvent]:
     """Return the next events of a conversation, a page at most."""
-    rows = tx.all(
-        select(tables.event)
-        .where(_e.workspace_id == tx.workspace_id, _e.conversation_id == conversation_id, _e.seq > after)
-        .order_by(_e.seq)
-        .limit(PAGE)
-    )
-    return [_event(row) for row in rows]
+    return [_event(row) for row in tx.all(_OF_CONVERSATION, conversation=conversation_id, after=after)]
 
 
 def of_run(tx: Tx, run_id: str, *, after: int) -> list[StoredEvent]:
     """Return the next events of a run, a page at most; ``after`` counts the run's own numbers."""
-    rows = tx.all(
-        select(tables.event)
-        .where(_e.workspace_id == tx.workspace_id, _e.run_id == run_id, _e.run_seq > after)
-        .order_by(_e.run_seq)
-        .limit(PAGE)
-    )
-    return [_event(row) for row in rows]
+    return [_event(row) for row in tx.all(_OF_RUN, run=run_id, after=after)]
 
 
 def _event(row: Any) -> StoredEvent:

@@ -45,7 +45,6 @@ def recall(tx: Tx, *, principal: str, route: str, key: str, digest: str) -> JSON
 def remember(tx: Tx, *, principal: str, route: str, key: str, digest: str, result: JSON) -> None:
     """Keep the result of an accepted request."""
     row = {
-        "workspace_id": tx.workspace_id,
         "principal": principal,
         "route": route,
         "key": key,
@@ -53,7 +52,7 @@ def remember(tx: Tx, *, principal: str, route: str, key: str, digest: str, resul
         "result": result,
         "created_at": tx.now(),
     }
-    tx.run(insert(tables.idempotency), [row])
+    tx.insert(insert(tables.idempotency), [row])
 
 
 def forget_old(connection: Connection, now: datetime) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 import rfc8785
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from policies.types import JSON
@@ -26,6 +26,21 @@ GENESIS = "0" * 64
 _d = tables.decision.c
 _h = tables.chain_head.c
 _s = tables.content_salt.c
+
+_INSERT = insert(tables.decision)
+_INSERT_SALT = insert(tables.content_salt)
+_HEAD = select(_h.count, _h.hash).where(_h.workspace_id == bindparam("ws"), _h.stream == bindparam("stream"))
+_NEW_HEAD = upsert(tables.chain_head)
+_MOVE_HEAD = _NEW_HEAD.on_conflict_do_update(
+    index_elements=["workspace_id", "stream"],
+    set_={"count": _NEW_HEAD.excluded.count, "hash": _NEW_HEAD.excluded.hash},
+)
+_OF_RUN = (
+    select(_d.body, _d.hash)
+    .where(_d.workspace_id == bindparam("ws"), _d.run_id == bindparam("run"))
+    .order_by(_d.stream, _d.seq)
+)
+_SALT = select(_s.salt).where(_s.workspace_id == bindparam("ws"), _s.conversation_id == bindparam("conversation"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +57,15 @@ def append(tx: Tx, stream: str, run_id: str | None, decisions: Sequence[Decision
     """Chain decisions to a stream and move its head."""
     if not decisions:
         return
-    head = tx.one(select(tables.chain_head).where(_h.workspace_id == tx.workspace_id, _h.stream == stream))
+    head = tx.one(_HEAD, stream=stream)
     count, previous = (head["count"], head["hash"]) if head else (0, GENESIS)
     rows = []
     for seq, decision in enumerate(decisions, start=count + 1):
         row = _row(tx, stream, run_id, seq, decision, previous)
         previous = row["hash"]
         rows.append(row)
-    tx.run(insert(tables.decision), rows)
-    values = {"workspace_id": tx.workspace_id, "stream": stream, "count": count + len(rows), "hash": previous}
-    tx.run(
-        upsert(tables.chain_head)
-        .values(**values)
-        .on_conflict_do_update(index_elements=["workspace_id", "stream"], set_=values)
-    )
+    tx.insert(_INSERT, rows)
+    tx.insert(_MOVE_HEAD, [{"stream": stream, "count": count + len(rows), "hash": previous}])
 
 
 def _row(tx: Tx, stream: str, run_id: str | None, seq: int, decision: Decision, previous: str) -> dict[str, Any]:
@@ -74,7 +84,6 @@ def _row(tx: Tx, stream: str, run_id: str | None, seq: int, decision: Decision, 
     }
     canonical = rfc8785.dumps(body)
     return {
-        "workspace_id": tx.workspace_id,
         "stream": stream,
         "seq": seq,
         "run_id": run_id,
@@ -90,19 +99,14 @@ def _row(tx: Tx, stream: str, run_id: str | None, seq: int, decision: Decision, 
 
 def of_run(tx: Tx, run_id: str) -> list[JSON]:
     """Return the decisions of a run, in order."""
-    rows = tx.all(
-        select(_d.body, _d.hash)
-        .where(_d.workspace_id == tx.workspace_id, _d.run_id == run_id)
-        .order_by(_d.stream, _d.seq)
-    )
+    rows = tx.all(_OF_RUN, run=run_id)
     return [{**orjson.loads(row["body"]), "hash": row["hash"]} for row in rows]
 
 
 def digests(tx: Tx, conversation_id: str, **contents: str) -> JSON:
     """Return salted digests of contents, by name; the salt is made with the first and erased with the vault."""
-    row = tx.one(select(_s.salt).where(_s.workspace_id == tx.workspace_id, _s.conversation_id == conversation_id))
-    salt = row["salt"] if row else secrets.token_bytes(32)
-    if row is None:
-        values = {"workspace_id": tx.workspace_id, "conversation_id": conversation_id, "salt": salt}
-        tx.run(insert(tables.content_salt), [values])
+    salt = tx.value(_SALT, conversation=conversation_id)
+    if salt is None:
+        salt = secrets.token_bytes(32)
+        tx.insert(_INSERT_SALT, [{"conversation_id": conversation_id, "salt": salt}])
     return {name: salted_digest(salt, value) for name, value in contents.items()}

@@ -46,7 +46,7 @@ def create(tx: Tx, values: JSON) -> Review:
         "created_at": tx.now(),
         **values,
     }
-    tx.run(insert(tables.review), [{"workspace_id": tx.workspace_id, **row}])
+    tx.insert(insert(tables.review), [row])
     return Review(**row)
 
 
@@ -68,7 +68,7 @@ def listed(tx: Tx, *, status: str | None, limit: int) -> list[Review]:
 
 def close(tx: Tx, review_id: str, *, status: str, answer: JSON | None, by: str) -> Review:
     """Answer a review, once; raises ``Conflict`` carrying the first answer when it is closed already."""
-    changed = tx.run(
+    changed = tx.change(
         update(tables.review)
         .where(_w.workspace_id == tx.workspace_id, _w.id == review_id, _w.status == "open")
         .values(status=status, answer=answer, decided_by=by, decided_at=tx.now())
@@ -101,7 +101,6 @@ def expired(connection: Connection, now: str) -> list[tuple[str, str]]:
 def suggest(tx: Tx, conversation_id: str, run_id: str, sentences: list[JSON], outcome: str | None) -> str:
     """Keep a draft for support agents; returns its id."""
     row = {
-        "workspace_id": tx.workspace_id,
         "id": tx.ids.new("sug"),
         "conversation_id": conversation_id,
         "run_id": run_id,
@@ -110,14 +109,14 @@ def suggest(tx: Tx, conversation_id: str, run_id: str, sentences: list[JSON], ou
         "created_at": tx.now(),
         "decided_at": None,
     }
-    tx.run(insert(tables.suggestion), [row])
+    tx.insert(insert(tables.suggestion), [row])
     return str(row["id"])
 
 
 def hand_off(tx: Tx, values: JSON) -> str:
     """Record a handoff, one per run; returns its id."""
-    row = {"workspace_id": tx.workspace_id, "id": tx.ids.new("hnd"), "created_at": tx.now(), **values}
-    tx.run(insert(tables.handoff), [row])
+    row = {"id": tx.ids.new("hnd"), "created_at": tx.now(), **values}
+    tx.insert(insert(tables.handoff), [row])
     return str(row["id"])
 
 

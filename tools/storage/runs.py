@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
 from policies.errors import Fenced, NotFound
 from policies.types import JSON
@@ -15,6 +16,32 @@ from tools.storage.store import Tx
 Status = Literal["queued", "running", "waiting", "finished"]
 UNFINISHED = ("queued", "running", "waiting")
 _r = tables.run.c
+_HERE = (_r.workspace_id == bindparam("ws"), _r.id == bindparam("run"))
+_OF_CONVERSATION = (_r.workspace_id == bindparam("ws"), _r.conversation_id == bindparam("conversation"))
+
+_INSERT = insert(tables.run)
+_GET = select(tables.run).where(*_HERE)
+_UNFINISHED = select(tables.run).where(*_OF_CONVERSATION, _r.status.in_(UNFINISHED)).order_by(_r.created_at)
+_CLAIM = (
+    update(tables.run)
+    .where(*_HERE, _r.status.in_(("queued", "running")))
+    .values(status="running", epoch=_r.epoch + 1, attempts=_r.attempts + 1)
+    .returning(tables.run)
+)
+_FOLLOW_VERSION = update(tables.run).where(*_HERE).values(conversation_version=bindparam("new_version"))
+_END = (
+    update(tables.run)
+    .where(*_HERE, _r.status.in_(UNFINISHED))
+    .values(status="finished", outcome=bindparam("new_outcome"), epoch=_r.epoch + 1, finished_at=bindparam("now"))
+)
+_RESUME = (
+    update(tables.run)
+    .where(*_HERE, _r.status == "waiting")
+    .values(status="queued", resume=bindparam("answer", type_=_r.resume.type), attempts=0)
+)
+_LAST_INTENT = (
+    select(_r.intent).where(*_OF_CONVERSATION, _r.intent.is_not(None)).order_by(_r.created_at.desc()).limit(1)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +97,13 @@ def create(tx: Tx, *, run_id: str, values: JSON) -> Run:
         "finished_at": None,
         **values,
     }
-    tx.run(insert(tables.run), [{"workspace_id": tx.workspace_id, **row}])
+    tx.insert(_INSERT, [row])
     return Run(**row)
 
 
 def get(tx: Tx, run_id: str) -> Run:
     """Return a run; raises ``NotFound``."""
-    row = tx.one(select(tables.run).where(_r.workspace_id == tx.workspace_id, _r.id == run_id))
+    row = tx.one(_GET, run=run_id)
     if row is None:
         raise NotFound(f"There is no run {run_id!r}.", remedy="Take the id from the answer to the message.")
     return _run(row)
@@ -84,13 +111,7 @@ def get(tx: Tx, run_id: str) -> Run:
 
 def unfinished(tx: Tx, conversation_id: str) -> list[Run]:
     """Return a conversation's runs that have not ended, oldest first."""
-    rows = tx.all(
-        select(tables.run)
-        .where(_r.workspace_id == tx.workspace_id, _r.conversation_id == conversation_id)
-        .where(_r.status.in_(UNFINISHED))
-        .order_by(_r.created_at)
-    )
-    return [_run(row) for row in rows]
+    return [_run(row) for row in tx.all(_UNFINISHED, conversation=conversation_id)]
 
 
 def claim(tx: Tx, run_id: str) -> Run:
@@ -98,12 +119,7 @@ def claim(tx: Tx, run_id: str) -> Run:
 
     Raises ``Fenced`` when there is nothing left to do.
     """
-    row = tx.one(
-        update(tables.run)
-        .where(_r.workspace_id == tx.workspace_id, _r.id == run_id, _r.status.in_(("queued", "running")))
-        .values(status="running", epoch=_r.epoch + 1, attempts=_r.attempts + 1)
-        .returning(tables.run)
-    )
+    row = tx.one(_CLAIM, run=run_id)
     if row is None:
         raise Fenced(f"The run {run_id} has ended or waits.")
     return _run(row)
@@ -111,53 +127,42 @@ def claim(tx: Tx, run_id: str) -> Run:
 
 def follow_version(tx: Tx, run_id: str, version: int) -> None:
     """Let a run go on although the conversation's version has risen: what came waits its turn."""
-    tx.run(
-        update(tables.run)
-        .where(_r.workspace_id == tx.workspace_id, _r.id == run_id)
-        .values(conversation_version=version)
-    )
+    tx.change(_FOLLOW_VERSION, run=run_id, new_version=version)
 
 
 def update_claimed(tx: Tx, run_id: str, epoch: int, **values: Any) -> None:
     """Change a run that this attempt still owns; raises ``Fenced`` when it does not."""
-    changed = tx.run(
-        update(tables.run)
-        .where(_r.workspace_id == tx.workspace_id, _r.id == run_id, _r.epoch == epoch, _r.status == "running")
-        .values(**values)
-    )
+    named = {f"new_{name}": value for name, value in values.items()}
+    changed = tx.change(_update_of(tuple(values)), run=run_id, claimed=epoch, **named)
     if not changed:
         raise Fenced(f"Another attempt owns the run {run_id}.")
 
 
+@cache
+def _update_of(names: tuple[str, ...]) -> Update:
+    return (
+        update(tables.run)
+        .where(*_HERE, _r.epoch == bindparam("claimed"), _r.status == "running")
+        .values({name: bindparam(f"new_{name}", type_=_r[name].type) for name in names})
+    )
+
+
 def end(tx: Tx, run_id: str, outcome: str) -> bool:
     """End a run from outside (superseded, cancelled, stale); whoever works on it is fenced off."""
-    changed = tx.run(
-        update(tables.run)
-        .where(_r.workspace_id == tx.workspace_id, _r.id == run_id, _r.status.in_(UNFINISHED))
-        .values(status="finished", outcome=outcome, epoch=_r.epoch + 1, finished_at=tx.now())
-    )
+    changed = tx.change(_END, run=run_id, new_outcome=outcome, now=tx.now())
     return bool(changed)
 
 
 def resume(tx: Tx, run_id: str, answer: JSON) -> bool:
     """Queue a waiting run again with the answer to its question; a new segment counts its own attempts."""
-    changed = tx.run(
-        update(tables.run)
-        .where(_r.workspace_id == tx.workspace_id, _r.id == run_id, _r.status == "waiting")
-        .values(status="queued", resume=answer, attempts=0)
-    )
+    changed = tx.change(_RESUME, run=run_id, answer=answer)
     return bool(changed)
 
 
 def last_intent(tx: Tx, conversation_id: str) -> str | None:
     """Return what the conversation's latest routed run was about."""
-    row = tx.one(
-        select(_r.intent)
-        .where(_r.workspace_id == tx.workspace_id, _r.conversation_id == conversation_id, _r.intent.is_not(None))
-        .order_by(_r.created_at.desc())
-        .limit(1)
-    )
-    return row["intent"] if row else None
+    intent: str | None = tx.value(_LAST_INTENT, conversation=conversation_id)
+    return intent
 
 
 def pending(connection: Connection) -> list[Pending]:
