@@ -10,7 +10,16 @@ import numpy as np
 from policies.glossary import Glossary
 from policies.types import Abstention, Citation, Passage, Route, Sentence, Turn
 from tools.encoder.ports import Encoder, Vectors
-from tools.evidence import NO_GLOSSARY, Candidate, Evidence, VectorsOf, asking_of, sentences_of, weigh
+from tools.evidence import (
+    NO_GLOSSARY,
+    Candidate,
+    Evidence,
+    Numbers,
+    VectorsOf,
+    asking_of,
+    sentences_of,
+    weigh,
+)
 from tools.wording import words
 
 MOST_SENTENCES = 3
@@ -18,6 +27,12 @@ CLOSE = 0.05
 """A sentence whose score is this near to the best one's is quoted with it."""
 ENOUGH = 0.2
 """Below this probability that the passages answer, nothing is drafted."""
+LEAST = 1.4
+"""Below this score of the best sentence, nothing is drafted."""
+OPEN = 0.2
+"""A question of several is still open if some sentence scores this much more for it than what is quoted."""
+FAR = 0.4
+"""A sentence that scores this much less than the best one for the whole message is not the answer to a part."""
 SAME = 0.8
 """Two sentences that share this much of the shorter one's words say the same."""
 
@@ -82,30 +97,45 @@ class LocalDrafter:
 
 def _chosen(evidence: Evidence, request: DraftRequest) -> list[Candidate]:
     """Return the best sentence and those of its document that are as good, in the order of the source."""
-    order = [evidence.candidates[n] for n in np.argsort(-evidence.scores, kind="stable")]
-    scores = np.sort(evidence.scores)[::-1]
-    usable = [n for n, each in enumerate(order) if each.text not in request.rejected]
+    usable = [n for n, each in enumerate(evidence.candidates) if each.text not in request.rejected]
     if not usable:
         return []
-    best = order[usable[0]]
+    best = max(usable, key=lambda n: evidence.scores[n])
+    if evidence.scores[best] < LEAST:
+        return []
+    document = _document(evidence.candidates[best], request)
+    within = [n for n in usable if _document(evidence.candidates[n], request) == document]
     chosen = [best]
-    for n in usable[1:]:
-        if len(chosen) == MOST_SENTENCES or scores[n] < scores[usable[0]] - CLOSE:
-            break
-        if _document(order[n], request) == _document(best, request) and not _repeats(order[n], chosen):
-            chosen.append(order[n])
-    return sorted(chosen, key=lambda each: (request.passages[each.passage].start, each.sentence))
+    for n in [*_as_good(evidence.scores, within), *_for_parts(evidence, within, best)]:
+        if len(chosen) < MOST_SENTENCES and not _repeats(n, chosen, evidence.candidates):
+            chosen.append(n)
+    quoted = [evidence.candidates[n] for n in chosen]
+    return sorted(quoted, key=lambda each: (request.passages[each.passage].start, each.sentence))
+
+
+def _as_good(scores: Numbers, within: Sequence[int]) -> list[int]:
+    """Return the sentences that score nearly as well as the best one, best first."""
+    order = sorted(within, key=lambda n: -scores[n])
+    return [n for n in order if scores[n] >= scores[order[0]] - CLOSE]
+
+
+def _for_parts(evidence: Evidence, within: Sequence[int], best: int) -> list[int]:
+    """Return the best sentence for each question of several that the best one of all leaves open."""
+    tops = [(part, max(within, key=lambda n: part[n])) for part in evidence.parts]
+    return [
+        n for part, n in tops if part[n] > part[best] + OPEN and evidence.scores[n] > evidence.scores[best] - FAR
+    ]
 
 
 def _document(candidate: Candidate, request: DraftRequest) -> str:
     return request.passages[candidate.passage].document_version
 
 
-def _repeats(candidate: Candidate, chosen: Sequence[Candidate]) -> bool:
+def _repeats(candidate: int, chosen: Sequence[int], candidates: Sequence[Candidate]) -> bool:
     """Say whether a sentence says again what another says, as a row of a table often does."""
-    own = words(candidate.text)
+    own = words(candidates[candidate].text)
     for each in chosen:
-        others = words(each.text)
+        others = words(candidates[each].text)
         if len(own & others) >= SAME * max(1, min(len(own), len(others))):
             return True
     return False

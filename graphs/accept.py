@@ -46,9 +46,9 @@ class Request:
     key: str | None
 
     @property
-    def digest(self) -> str:
-        """The digest that an Idempotency-Key is bound to."""
-        return idempotency.body_digest({"conversation_id": self.conversation_id, "text": self.text})
+    def body(self) -> JSON:
+        """What an Idempotency-Key is bound to."""
+        return {"conversation_id": self.conversation_id, "text": self.text}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +63,12 @@ class Taken:
 def begin(tx: Tx, principal: Principal, assistant: str, customer: JSON, key: str | None) -> Conversation:
     """Begin a conversation; with a key that was used before, return the one that it began then."""
     scope = {"principal": principal.id, "route": CONVERSATIONS_ROUTE}
-    digest = idempotency.body_digest({"customer": customer})
-    if key is not None and (stored := idempotency.recall(tx, **scope, key=key, digest=digest)):
+    body = {"customer": customer}
+    if key is not None and (stored := idempotency.recall(tx, **scope, key=key, body=body)):
         return conversations.get(tx, stored["conversation_id"])
     conversation = conversations.create(tx, assistant=assistant, customer=customer)
     if key is not None:
-        idempotency.remember(tx, **scope, key=key, digest=digest, result={"conversation_id": conversation.id})
+        idempotency.remember(tx, **scope, key=key, body=body, result={"conversation_id": conversation.id})
     return conversation
 
 
@@ -117,7 +117,7 @@ def _recalled(tx: Tx, request: Request) -> JSON | None:
     if request.key is None:
         return None
     return idempotency.recall(
-        tx, principal=request.principal.id, route=MESSAGES_ROUTE, key=request.key, digest=request.digest
+        tx, principal=request.principal.id, route=MESSAGES_ROUTE, key=request.key, body=request.body
     )
 
 
@@ -128,7 +128,7 @@ def _remember(tx: Tx, request: Request, accepted: Accepted) -> None:
             principal=request.principal.id,
             route=MESSAGES_ROUTE,
             key=request.key,
-            digest=request.digest,
+            body=request.body,
             result=vars(accepted),
         )
 

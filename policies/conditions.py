@@ -35,6 +35,7 @@ _ASKED = re.compile(
 _SEASON = re.compile(
     r"\b(?:winter|spring|summer|autumn|(?<=in )fall|(?<=the )fall|fall(?= season))\b", re.IGNORECASE
 )
+_ASKS_DATE = re.compile(r"\b(?:what|which|last) (?:day|date)s?\b|\bwhen (?:is|are)\b|\bholidays?\b", re.IGNORECASE)
 _DENIED = re.compile(
     r"\b(?:not|no|without|non)\b[ -](?:an? |any |the )?(\w{4,})(?: (?:of|in) (?:an? |the )?(\w{4,}))?", re.I
 )
@@ -42,6 +43,7 @@ _SUM = r"(?:[A-Z]{2})?[$€£](\d[\d,]*(?:\.\d+)?)"
 _BETWEEN = re.compile(rf"{_SUM} (?:to|and) {_SUM}")
 _BELOW = re.compile(rf"\b(?:less than|under|below|up to) {_SUM}", re.IGNORECASE)
 _ABOVE = re.compile(rf"{_SUM} or more|\b(?:more than|over|above|at least) {_SUM}", re.IGNORECASE)
+_OTHERS = re.compile(r"\b(?:everyone|everybody|other customers)\b", re.IGNORECASE)
 STEM = 5
 
 
@@ -71,8 +73,13 @@ def _within(month: int, first: int, last: int) -> bool:
 
 
 def date_fit(question: str, text: str) -> float:
-    """Return -1 if ``text`` is for certain days of the year and the question names no time of the year, else 0."""
-    return -1.0 if _dated(text) and not _asked_months(question) and not _dated(question) else 0.0
+    """Return -1 if ``text`` is for certain days of the year and the question is about no such thing, else 0."""
+    return -1.0 if _dated(text) and not _about_dates(question) else 0.0
+
+
+@lru_cache(maxsize=64)
+def _about_dates(question: str) -> bool:
+    return bool(_asked_months(question) or _dated(question) or _ASKS_DATE.search(question))
 
 
 @lru_cache(maxsize=4_096)
@@ -81,7 +88,7 @@ def _dated(text: str) -> bool:
 
 
 def amount_fit(question: str, text: str) -> float:
-    """Return 1 if an amount of the question lies within those ``text`` is for, -1 if outside, 0 if one is silent."""
+    """Return 1 if an amount asked about is among those that ``text`` is for, -1 if not, 0 if one is silent."""
     asked, held = _asked_amounts(question), _held_amounts(text)
     if not asked or not held:
         return 0.0
@@ -106,9 +113,9 @@ def denial_fit(question: str, text: str) -> float:
     found = [stem for stem in _denied(question) if re.search(rf"\b{stem}", text, re.IGNORECASE)]
     if not found:
         return 0.0
-    same = any(
-        re.search(rf"\b(?:non-?|not an? |not |without an? ){stem}", text, re.IGNORECASE) for stem in found
-    ) or re.search(r"\beveryone:", text, re.IGNORECASE)
+    if _OTHERS.search(text):
+        return 1.0
+    same = any(re.search(rf"\b(?:non-?|not an? |not |without an? ){stem}", text, re.IGNORECASE) for stem in found)
     return 1.0 if same else -1.0
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _NOT_DENIED = r"(?<!\bno )(?<!\bnot a )(?<!\bwithout )(?<!\bwithout a )"
-_WORDS_BETWEEN = r"(?: [\w']+){0,3} "
+_ENDING = r"(?:e?s|e?d|ing)?"
+_WORDS_BETWEEN = rf"{_ENDING}(?: [\w']+){{0,3}} "
 
 
 @dataclass(frozen=True)
@@ -31,4 +32,4 @@ class Glossary:
 def _any_of(phrases: Sequence[str]) -> re.Pattern[str]:
     """Match any of the phrases, with the commonest endings; ``*`` stands for up to three words."""
     said = "|".join(_WORDS_BETWEEN.join(re.escape(part) for part in phrase.split(" * ")) for phrase in phrases)
-    return re.compile(rf"{_NOT_DENIED}\b(?:{said})(?:e?s|e?d|ing)?\b", re.IGNORECASE)
+    return re.compile(rf"{_NOT_DENIED}\b(?:{said}){_ENDING}\b", re.IGNORECASE)

@@ -32,8 +32,11 @@ _ASKS: dict[Asked, re.Pattern[str]] = {
     "size": re.compile(
         r"\b(?:size|how (?:big|wide|heavy|much longer|tall)|temperature|weight|measure\w*|cm)\b", re.I
     ),
+    # One that offers a choice ("now or later?") wants neither a yes nor a no.
     "permission": re.compile(
-        r"(?:^|[.,;!?]\s*|\b(?:and|but|or|so)\s+)(?:can|could|may|is|are|do|does|will|would|am|should)\b", re.I
+        r"(?:^|[.,;!?]\s*|\b(?:and|but|or|so)\s+)(?:can|could|may|is|are|do|does|will|would|am|should)\b"
+        r"(?![^.?!]*\bor (?!not\b))",
+        re.I,
     ),
 }
 _ANSWERS: dict[Asked, frozenset[str]] = {

@@ -1,7 +1,7 @@
 """How well each sentence of some passages answers a question, and whether any does.
 
-Numbers only: vectors, shared words and the kind of thing that is asked for. The drafter quotes by them and the
-checker judges a whole answer by them. ``design/drafter.md`` says how the weights were found.
+Numbers only: vectors, shared words, the kind of thing that is asked for and the conditions that hold. The drafter
+quotes by them and the checker judges a whole answer by them. ``design/drafter.md`` says whence the weights are.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.conditions import denial_fit, month_fit
+from policies.conditions import amount_fit, date_fit, denial_fit, month_fit
 from policies.followups import standalone
 from policies.glossary import Glossary
-from policies.questions import Asked, asks, gives, parts
+from policies.questions import Asked, asks, gives, is_asked, parts
 from policies.types import Passage, Turn
 from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge.index import Index
@@ -31,10 +31,13 @@ VectorsOf = Callable[[Sequence[Passage]], Awaitable[Mapping[str, Vectors]]]
 """Looks up the sentence vectors of passages by id; it may leave out what it does not know."""
 
 NO_GLOSSARY = Glossary()
-FEATURES = ("whole", "part", "passage", "words", "kind", "lead", "document", "months", "denied")
-WEIGHTS = np.array([1.58, 0.67, 0.42, 0.81, 0.2, -0.39, 0.34, 0.3, 0.5], np.float32)
+FEATURES = ("whole", "part", "words", "kind", "lead", "document", "denied", "months", "dates", "amounts")
+WEIGHTS = np.array([1.3, 1.35, 1.4, 0.45, -0.3, 0.55, 0.3, 0.3, 0.3, 0.2], np.float32)
 """One for each of ``FEATURES``; a difference of 0.1 in the sum makes a sentence e times likelier."""
-STRESS = 4
+_KIND = WEIGHTS[FEATURES.index("kind")]
+PART = 2.0
+"""What a sentence's similarity to one part of a message counts when that part's best sentence is sought."""
+STRESS = 2
 """How many times a word of a follow-up counts beside one of the question before it."""
 SHARED = 0.8
 """What a share of the question's words counts beside a similarity, when a passage's best sentence is sought."""
@@ -75,6 +78,8 @@ class Evidence:
     scores: Numbers
     probability: float
     """That the passages answer the question, 0 to 1."""
+    parts: tuple[Numbers, ...] = ()
+    """Scores for each question of a message that has several parts."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +129,26 @@ def weigh(asking: Asking, passages: Sequence[Passage], vectors: Mapping[str, Vec
     candidates = sentences_of(passages)
     if not candidates:
         return Evidence(candidates=(), scores=np.zeros(0, np.float32), probability=0.0)
-    features = features_of(asking, passages, vectors)
+    scores = features_of(asking, passages, vectors) @ WEIGHTS
     return Evidence(
         candidates=candidates,
-        scores=features @ WEIGHTS,
+        scores=scores,
         probability=probability_of(asking, passages, vectors),
+        parts=_part_scores(asking, passages, vectors, scores),
     )
+
+
+def _part_scores(
+    asking: Asking, passages: Sequence[Passage], vectors: Mapping[str, Vectors], scores: Numbers
+) -> tuple[Numbers, ...]:
+    """Return the scores again for each part that asks: what is said for the whole gives way to what is for it."""
+    asked = [(row, part) for row, part in enumerate(asking.parts, start=1) if is_asked(part)]
+    if not asked:
+        return ()
+    near = np.concatenate([vectors[passage.id] for passage in passages]) @ asking.vectors.T
+    readings = _readings(passages)
+    rest = scores - PART * near[:, 0] - _KIND * _kind(asking.text, readings)
+    return tuple(rest + PART * near[:, row] + _KIND * _kind(part, readings) for row, part in asked)
 
 
 def sentences_of(passages: Sequence[Passage]) -> tuple[Candidate, ...]:
@@ -146,19 +165,27 @@ def features_of(asking: Asking, passages: Sequence[Passage], vectors: Mapping[st
     rows = np.concatenate([vectors[passage.id] for passage in passages])
     of = np.repeat(np.arange(len(passages)), [len(passage.sentences) for passage in passages])
     near = rows @ asking.vectors.T
-    readings = [each for passage in passages for each in _read(passage.text, passage.sentences)]
-    per_passage = np.array(
-        [
-            [passage.similarity for passage in passages],
-            [not passage.heading or passage.heading == passage.title for passage in passages],
-            _document_scores(passages),
-        ],
-        np.float32,
-    )[:, of]
-    columns = [near[:, 0], near.max(axis=1), per_passage[0], _words(asking, passages, readings, of)]
-    columns += [_kind(asking.text, readings), *per_passage[1:]]
-    fits = [(month_fit(asking.text, each.text), denial_fit(asking.text, each.text)) for each in readings]
-    return np.column_stack([*columns, np.array(fits, np.float32)]).astype(np.float32)
+    readings = _readings(passages)
+    lead = np.array([not each.heading or each.heading == each.title for each in passages], np.float32)[of]
+    document = np.array(_document_scores(passages), np.float32)[of]
+    columns = [near[:, 0], near.max(axis=1), _words(asking, passages, readings, of)]
+    columns += [_kind(asking.text, readings), lead, document]
+    fits = np.array([_fits(asking, each.text) for each in readings], np.float32)
+    return np.column_stack([*columns, fits]).astype(np.float32)
+
+
+def _readings(passages: Sequence[Passage]) -> list[_Reading]:
+    return [each for passage in passages for each in _read(passage.text, passage.sentences)]
+
+
+def _fits(asking: Asking, text: str) -> tuple[float, float, float, float]:
+    """Return how a sentence's conditions fit; in a follow-up, what is new comes before what was said earlier."""
+    return (
+        denial_fit(asking.text, text),
+        month_fit(asking.stressed, text) or month_fit(asking.text, text),
+        date_fit(asking.text, text),
+        amount_fit(asking.stressed, text) or amount_fit(asking.text, text),
+    )
 
 
 def _document_scores(passages: Sequence[Passage]) -> list[float]:

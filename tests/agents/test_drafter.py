@@ -125,3 +125,22 @@ async def test_sentences_of_one_document_that_are_as_good_keep_the_order_of_the_
     text = "Tents cost $10 to mend. Please wash it first. Packs cost $10 to mend."
     found = await drafted(request("what does it cost to mend packs or tents?", (passage(text, "Repairs"),)))
     assert [item.text for item in found] == ["Tents cost $10 to mend.", "Packs cost $10 to mend."]
+
+
+async def test_each_question_of_a_message_is_answered() -> None:
+    text = "A fee of $12 applies to shipped fuel. You may order up to 8 cans of fuel. Fuel smells."
+    asked = "what fee applies to shipped fuel and how many cans may I order?"
+    found = await drafted(request(asked, (passage(text, "Fuel"),)))
+    assert [item.text for item in found] == [
+        "A fee of $12 applies to shipped fuel.",
+        "You may order up to 8 cans of fuel.",
+    ]
+
+
+async def test_a_best_sentence_that_says_little_is_not_quoted() -> None:
+    near = passage("The Duluth store has a telephone.", "Stores", similarity=0.9)
+    [found] = await drafted(
+        request("any ammo in stock at duluth for the deer season, say a box of twenty?", (near,))
+    )
+    assert isinstance(found, Abstention)
+    assert found.confidence > 0.2

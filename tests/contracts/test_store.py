@@ -242,10 +242,10 @@ async def test_the_vault_keeps_values_sealed_and_forgets_them(store: Store, work
 
 async def test_an_idempotency_key_recalls_its_result_for_its_body_alone(workspace: Workspace) -> None:
     scope = {"principal": "p", "route": "r", "key": "k"}
-    await workspace.write(lambda tx: idempotency.remember(tx, **scope, digest="d", result={"run_id": "run_1"}))
-    assert await workspace.read(lambda tx: idempotency.recall(tx, **scope, digest="d")) == {"run_id": "run_1"}
+    await workspace.write(lambda tx: idempotency.remember(tx, **scope, body={"a": 1}, result={"run_id": "run_1"}))
+    assert await workspace.read(lambda tx: idempotency.recall(tx, **scope, body={"a": 1})) == {"run_id": "run_1"}
     with pytest.raises(IdempotencyMismatch):
-        await workspace.read(lambda tx: idempotency.recall(tx, **scope, digest="other"))
+        await workspace.read(lambda tx: idempotency.recall(tx, **scope, body={"a": 2}))
 
 
 async def test_a_workspace_never_sees_another_ones_rows(store: Store, workspace: Workspace) -> None:

@@ -5,7 +5,12 @@ import pytest
 from policies.glossary import Glossary
 
 GLOSSARY = Glossary.of(
-    {"return": ["send * back", "go back"], "Trail Club": ["membership"], "parcel": ["box"], "C++": ["see plus plus"]}
+    {
+        "return": ["send * back", "go back"],
+        "Trail Club": ["membership"],
+        "parcel": ["box"],
+        "C++": ["see plus plus"],
+    }
 )
 
 

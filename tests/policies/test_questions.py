@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from policies.questions import Asked, asks, gives, parts
+from policies.questions import Asked, asks, gives, is_asked, parts
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,8 @@ from policies.questions import Asked, asks, gives, parts
         ("how much is it", {"money"}),
         ("how long does a refund take", {"span"}),
         ("can I return fuel", {"permission"}),
+        ("are you open or not", {"when", "permission"}),
+        ("do you take the money now or later?", set()),
         ("hello there", set()),
     ],
 )
@@ -26,3 +28,26 @@ def test_what_a_sentence_gives() -> None:
 def test_a_message_of_several_sentences_has_parts() -> None:
     assert parts("My tent is torn. Do you repair it? thanks") == ("My tent is torn.", "Do you repair it?")
     assert parts("Do you repair tents?") == ()
+
+
+def test_two_questions_in_one_sentence_are_parts() -> None:
+    assert parts("is there a fee for fuel, and how much may I order?") == (
+        "is there a fee for fuel",
+        "how much may I order?",
+    )
+    assert parts("how do I stop the texts and will I get the others?") == (
+        "how do I stop the texts",
+        "will I get the others?",
+    )
+    assert parts("do you repair tents and packs?") == ()
+
+
+def test_a_part_that_tells_something_is_no_question() -> None:
+    assert [
+        is_asked(part) for part in ("I moved house.", "and what does it cost", "what's the fee", "a fee?")
+    ] == [
+        False,
+        True,
+        True,
+        True,
+    ]

@@ -79,3 +79,33 @@ async def test_stored_vectors_leave_out_unknown_passages() -> None:
             return build_index("i", [], 4)
 
     assert await stored_vectors(Nothing())([passage()]) == {}
+
+
+async def scored(question: str, text: str) -> list[float]:
+    encoder = HashingEncoder()
+    one = passage(text=text)
+    vectors = {"a": await encoder.encode([each.text for each in sentences_of([one])])}
+    return list(weigh(await asking_of(question, (), encoder), [one], vectors).scores)
+
+
+async def test_the_sentence_for_the_season_that_is_asked_about_wins() -> None:
+    winter, summer = await scored(
+        "when do you close in july", "In winter we close at 6 pm. In summer we close at 9 pm."
+    )
+    assert summer > winter
+
+
+async def test_the_sentence_for_the_amount_that_is_asked_about_wins() -> None:
+    text = "Orders of $10 to $99 get 5% off. Orders of $100 to $999 get 9% off."
+    small, large = await scored("what is off orders of 200 dollars", text)
+    assert large > small
+
+
+async def test_each_question_of_a_message_has_scores_of_its_own() -> None:
+    encoder = HashingEncoder()
+    vectors = {"a": await encoder.encode(["Shipping costs $5.", "Tents are green."])}
+    asking = await asking_of("I like tents. what does shipping cost and are tents green?", (), encoder)
+    shipping, tents = weigh(asking, [passage()], vectors).parts
+    assert asking.parts == ("I like tents.", "what does shipping cost", "are tents green?")
+    assert shipping[0] > shipping[1]
+    assert tents[1] > tents[0]

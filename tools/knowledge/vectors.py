@@ -63,9 +63,12 @@ class VectorStore:
     def close(self) -> None:
         """Let go of the client, and of the files if it is embedded."""
         self._open.clear()
-        close = getattr(self._client, "close", None)
-        if close is not None:
-            close()
+        # The library forgets its own HTTP clients when it closes.
+        inner = (self._client, getattr(self._client, "_admin_client", None))
+        sessions = [getattr(getattr(each, "_server", None), "_session", None) for each in inner]
+        self._client.close()
+        for session in filter(None, sessions):
+            session.close()
 
     def _names(self) -> list[str]:
         return [collection.name for collection in self._client.list_collections()]

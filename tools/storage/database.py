@@ -146,6 +146,8 @@ def sqlite_engine(path: Path, *, immediate: bool) -> Engine:
         f"sqlite:///{path}",
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
+        # Errors are logged, and rows are not for logs.
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": 10},
         pool_size=1 if immediate else READERS,
     )

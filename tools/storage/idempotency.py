@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 
 import rfc8785
@@ -17,12 +16,12 @@ KEPT = timedelta(hours=24)
 _i = tables.idempotency.c
 
 
-def body_digest(body: JSON) -> str:
-    """Return the digest of a request's body in canonical JSON (RFC 8785)."""
-    return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
+def _digest(tx: Tx, body: JSON) -> str:
+    """Return a keyed digest of a body in canonical JSON (RFC 8785): a short message can't be guessed from it."""
+    return tx.sealer.digest(rfc8785.dumps(body).decode())
 
 
-def recall(tx: Tx, *, principal: str, route: str, key: str, digest: str) -> JSON | None:
+def recall(tx: Tx, *, principal: str, route: str, key: str, body: JSON) -> JSON | None:
     """Return the result of the first request with this key, or None.
 
     Raises ``IdempotencyMismatch`` when that request had another body.
@@ -34,7 +33,7 @@ def recall(tx: Tx, *, principal: str, route: str, key: str, digest: str) -> JSON
     )
     if row is None:
         return None
-    if row["digest"] != digest:
+    if row["digest"] != _digest(tx, body):
         raise IdempotencyMismatch(
             "This Idempotency-Key was used with another body.", remedy="Use a new key for a new request."
         )
@@ -42,13 +41,13 @@ def recall(tx: Tx, *, principal: str, route: str, key: str, digest: str) -> JSON
     return result
 
 
-def remember(tx: Tx, *, principal: str, route: str, key: str, digest: str, result: JSON) -> None:
+def remember(tx: Tx, *, principal: str, route: str, key: str, body: JSON, result: JSON) -> None:
     """Keep the result of an accepted request."""
     row = {
         "principal": principal,
         "route": route,
         "key": key,
-        "digest": digest,
+        "digest": _digest(tx, body),
         "result": result,
         "created_at": tx.now(),
     }
