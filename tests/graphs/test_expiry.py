@@ -1,0 +1,69 @@
+"""A review that nobody answers in time is answered by its breach action: a person gets the conversation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agents.escalation import LocalEscalation
+from graphs.assembly import open_product
+from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedRouter, route_to
+from graphs.settings import Settings
+from graphs.team import Team
+from policies.types import Autonomy
+from tests.journeys.shop import FILES
+from tools.assistants import Assistant
+from tools.clock import FixedClock
+from tools.encoder.ports import Encoder
+from tools.knowledge.base import Knowledge
+from tools.knowledge.topics import TopicSearcher
+
+pytestmark = pytest.mark.anyio
+
+
+async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
+    return Team(
+        assistant=assistant,
+        router=ScriptedRouter(script={}, otherwise=route_to("refund", Autonomy.REVIEW, queue="returns")),
+        searcher=TopicSearcher(knowledge, {}),
+        drafter=ScriptedDrafter(),
+        checker=ScriptedChecker(),
+        escalation=LocalEscalation(),
+        language=lambda _text: "en",
+    )
+
+
+@pytest.fixture(name="folder")
+def folder_fixture(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        path = tmp_path / "shop" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "shop"
+
+
+async def test_an_expired_review_is_handed_over_once(folder: Path, tmp_path: Path) -> None:
+    clock = FixedClock()
+    settings = Settings(assistant=folder, data=tmp_path / "data")
+    async with open_product(settings, clock=clock, hire=hire, announce=lambda _: None) as product:
+        await product.knowledge.ingest(product.assistant.knowledge)
+        service, me = product.service, product.principal
+        conversation = await service.create_conversation(me)
+        accepted = await service.post_message(me, conversation.id, "I want my money back")
+        await service.engine.settled()
+        assert await service.expire_reviews() == 0
+
+        clock.advance(timedelta(minutes=product.assistant.policy.sla.minutes["normal"] + 1))
+        assert await service.expire_reviews() == 1
+        await service.engine.settled()
+        assert await service.expire_reviews() == 0
+
+        run = await service.get_run(me, accepted.run_id)
+        view = await service.get_conversation(me, conversation.id)
+        reviews = await service.list_reviews(me, status="expired")
+    assert (run.status, run.outcome) == ("finished", "handed_over")
+    assert view.conversation.owner == "queue"
+    assert [handoff["queue"] for handoff in view.handoffs] == ["returns"]
+    assert [review.decided_by for review in reviews] == ["sla"]
