@@ -20,7 +20,6 @@ from tools.classifier import Corpus, Guess, TextClassifier, fit_classifier
 from tools.encoder.ports import Encoder, Vectors
 
 STRICTNESS = tuple(Autonomy)
-LIKELY = 8
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+|,?\s+(?=(?:and )?also\b)", re.IGNORECASE)
 _WORD = re.compile(r"[\w']+")
 _FOLLOW_UP = re.compile(
@@ -50,7 +49,7 @@ class RouterSettings:
     """Below this confidence, rivals count and the strictest of them decides the autonomy."""
     rival: float = 0.15
     """An intent with at least this probability is a rival of the best one."""
-    second_question: float = 0.8
+    second_question: float = 0.6
     """A sentence this sure of a stricter intent makes the whole message stricter."""
     follow_up_words: int = 7
     """A message with more words stands for itself."""
@@ -173,7 +172,6 @@ class LocalRouter:
             autonomy=autonomy,
             reasons=(*reasons, *stricter),
             nearest=tuple(self._examples[n][1] for n in nearest),
-            likely=tuple((self._intents[n].name, float(guess.probabilities[n])) for n in order[:LIKELY]),
         )
 
     def _rejected(self, guess: Guess, nearest: Sequence[int]) -> Route:

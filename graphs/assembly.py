@@ -32,7 +32,6 @@ from tools.encoder.ports import Encoder
 from tools.evidence import stored_vectors
 from tools.guards.language import identify_language, warm_up
 from tools.knowledge.base import Knowledge, open_knowledge
-from tools.knowledge.topics import TopicSearcher
 from tools.storage import idempotency, runs
 from tools.storage.checkpoints import open_checkpoints
 from tools.storage.database import open_database
@@ -134,9 +133,14 @@ async def build_team(assistant: Assistant, knowledge: Knowledge, encoder: Encode
             fallback_queue=assistant.policy.default_queue,
             settings=RouterSettings(in_scope=assistant.policy.thresholds.in_scope),
         ),
-        searcher=await TopicSearcher.learn(knowledge, assistant.intents, encoder),
-        drafter=LocalDrafter(encoder, stored_vectors(knowledge), glossary=assistant.glossary),
-        checker=LocalChecker(encoder),
+        searcher=knowledge,
+        drafter=LocalDrafter(
+            encoder,
+            stored_vectors(knowledge),
+            enough=assistant.policy.thresholds.answer_confidence,
+            glossary=assistant.glossary,
+        ),
+        checker=LocalChecker(encoder, supported=assistant.policy.thresholds.support),
         escalation=LocalEscalation(),
         language=identify_language,
     )

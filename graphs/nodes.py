@@ -141,8 +141,7 @@ async def retrieve(state: State, runtime: Context) -> State:
     turn = runtime.context
     async with turn.step("retrieve") as report:
         query = turn.team.assistant.glossary.expand(standalone(state["question"], _history(state)))
-        likely = route_from_json(state["route"]).likely
-        result = await turn.team.searcher.search(query, audience="customer", limit=PASSAGES, likely=likely)
+        result = await turn.team.searcher.search(query, audience="customer", limit=PASSAGES)
         report["passages"] = len(result.passages)
         sources = [_source(passage) for passage in result.passages]
         turn.note("retrieval", {"query": query, "sources": sources}, staff=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,13 +54,8 @@ class Escalation(Protocol):
 class Searcher(Protocol):
     """Finds passages."""
 
-    async def search(
-        self, query: str, *, audience: Audience, limit: int = 8, likely: Sequence[tuple[str, float]] = ()
-    ) -> SearchResult:
-        """Return the passages nearest to a query that this audience may read.
-
-        ``likely`` names what the message may be about, with probabilities.
-        """
+    async def search(self, query: str, *, audience: Audience, limit: int = 8) -> SearchResult:
+        """Return the passages nearest to a query that this audience may read."""
         ...
 
 

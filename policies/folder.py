@@ -113,9 +113,9 @@ class RuleEntry(Strict):
 class Thresholds(Strict):
     """Where a judgement is sure enough to act on it alone."""
 
-    route_confidence: Probability = 0.45
+    route_confidence: Probability = 0.2
     in_scope: Probability = 0.75
-    answer_confidence: Probability = 0.5
+    answer_confidence: Probability = 0.2
     support: Probability = 0.5
 
 

@@ -78,8 +78,6 @@ class Route:
     reasons: tuple[Reason, ...] = ()
     nearest: tuple[str, ...] = ()
     """The intents' examples nearest to the message, nearest first."""
-    likely: tuple[tuple[str, float], ...] = ()
-    """The likeliest intents with their probabilities, likeliest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +227,5 @@ def route_from_json(data: JSON) -> Route:
             "autonomy": Autonomy(data["autonomy"]),
             "reasons": reasons_from_json(data["reasons"]),
             "nearest": tuple(data["nearest"]),
-            "likely": tuple((name, share) for name, share in data["likely"]),
         }
     )

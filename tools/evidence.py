@@ -31,8 +31,11 @@ VectorsOf = Callable[[Sequence[Passage]], Awaitable[Mapping[str, Vectors]]]
 """Looks up the sentence vectors of passages by id; it may leave out what it does not know."""
 
 NO_GLOSSARY = Glossary()
-FEATURES = ("whole", "part", "words", "kind", "lead", "document", "denied", "months", "dates", "amounts")
-WEIGHTS = np.array([1.3, 1.35, 1.4, 0.45, -0.3, 0.55, 0.3, 0.3, 0.3, 0.2], np.float32)
+FEATURES = (
+    *("whole", "part", "words", "kind", "lead", "document", "score", "passage"),
+    *("denied", "months", "dates", "amounts"),
+)
+WEIGHTS = np.array([1.15, 0.68, 0.69, 0.23, -0.37, 0.42, 0.52, 0.4, 0.14, 0.14, 0.21, 0.17], np.float32)
 """One for each of ``FEATURES``; a difference of 0.1 in the sum makes a sentence e times likelier."""
 _KIND = WEIGHTS[FEATURES.index("kind")]
 PART = 2.0
@@ -169,7 +172,9 @@ def features_of(asking: Asking, passages: Sequence[Passage], vectors: Mapping[st
     lead = np.array([not each.heading or each.heading == each.title for each in passages], np.float32)[of]
     document = np.array(_document_scores(passages), np.float32)[of]
     columns = [near[:, 0], near.max(axis=1), _words(asking, passages, readings, of)]
-    columns += [_kind(asking.text, readings), lead, document]
+    scores = np.array([each.score for each in passages], np.float32)
+    similar = np.array([each.similarity for each in passages], np.float32)
+    columns += [_kind(asking.text, readings), lead, document, (scores - scores.max())[of], similar[of]]
     fits = np.array([_fits(asking, each.text) for each in readings], np.float32)
     return np.column_stack([*columns, fits]).astype(np.float32)
 

@@ -18,7 +18,6 @@ from tools.assistants import Assistant
 from tools.clock import FixedClock
 from tools.encoder.ports import Encoder
 from tools.knowledge.base import Knowledge
-from tools.knowledge.topics import TopicSearcher
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +26,7 @@ async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) ->
     return Team(
         assistant=assistant,
         router=ScriptedRouter(script={}, otherwise=route_to("refund", Autonomy.REVIEW, queue="returns")),
-        searcher=TopicSearcher(knowledge, {}),
+        searcher=knowledge,
         drafter=ScriptedDrafter(),
         checker=ScriptedChecker(),
         escalation=LocalEscalation(),

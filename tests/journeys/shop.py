@@ -24,7 +24,6 @@ from server.run import Server, listen, url_of, uvicorn_config
 from tools.assistants import Assistant
 from tools.encoder.ports import Encoder
 from tools.knowledge.base import Knowledge
-from tools.knowledge.topics import TopicSearcher
 
 JSON = dict[str, Any]
 
@@ -200,7 +199,7 @@ def opener(folder: Path, new_data: Callable[[], Path]) -> OpenShop:
             return Team(
                 assistant=assistant,
                 router=router,
-                searcher=await TopicSearcher.learn(knowledge, assistant.intents, encoder),
+                searcher=knowledge,
                 drafter=drafter,
                 checker=checker,
                 escalation=LocalEscalation(),

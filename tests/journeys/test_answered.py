@@ -31,7 +31,6 @@ ROUTE = {
     "tier": "local",
     "reasons": [],
     "nearest": [],
-    "likely": [],
 }
 TEXT = "This is what the articles say."
 
