@@ -10,14 +10,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Self
 
 import anyio
+import anyio.to_thread
 import numpy as np
 
 from policies.types import Autonomy, Intent, Reason, Route, Turn
 from tools.classifier import Corpus, Guess, TextClassifier, fit_classifier
 from tools.encoder.ports import Encoder, Vectors
+from tools.learned import Learned, lesson_key, load, save
 
 STRICTNESS = tuple(Autonomy)
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+|,?\s+(?=(?:and )?also\b)", re.IGNORECASE)
@@ -91,27 +94,24 @@ class LocalRouter:
         *,
         fallback_queue: str = "general",
         settings: RouterSettings | None = None,
+        cache: Path | None = None,
     ) -> Self:
         """Learn the intents; ``out_of_scope`` are texts that belong to none and may be empty.
 
-        Needs at least two intents, each with an example; raises ``ValueError`` otherwise.
+        With ``cache``, what was learned is kept in that folder and the same lesson is not learned twice. Needs at
+        least two intents, each with an example; raises ``ValueError`` otherwise.
         """
         if len(intents) < 2 or not all(intent.examples for intent in intents):
             raise ValueError("The router needs at least two intents, each with an example.")
         examples = [(number, text) for number, intent in enumerate(intents) for text in intent.examples]
         named = [(number, text) for number, intent in enumerate(intents) for text in _said_of(intent)]
         taught = [*examples, *named]
-        texts = tuple(text for _, text in taught)
-        vectors = await encoder.encode([*texts, *out_of_scope])
-        inside = Corpus(texts=texts, vectors=vectors[: len(texts)])
-        outside = Corpus(texts=tuple(out_of_scope), vectors=vectors[len(texts) :])
-        labels = [number for number, _ in taught]
-        classifier = await anyio.to_thread.run_sync(partial(fit_classifier, inside, labels, outside))
+        learned = await _learned(taught, out_of_scope, encoder, cache)
         return cls(
             intents=intents,
             examples=examples,
-            vectors=vectors[: len(examples)],
-            classifier=classifier,
+            vectors=learned.vectors[: len(examples)],
+            classifier=learned.classifier,
             encoder=encoder,
             fallback_queue=fallback_queue,
             settings=settings or RouterSettings(),
@@ -204,6 +204,24 @@ class LocalRouter:
         return Reason(
             code="router.nearest", text=f"The nearest example is “{text}” ({self._intents[number].name})."
         )
+
+
+async def _learned(
+    taught: Sequence[tuple[int, str]], outside: Sequence[str], encoder: Encoder, cache: Path | None
+) -> Learned:
+    """Fit the classifier, or take what the cache has of the same lesson."""
+    texts, labels = tuple(text for _, text in taught), [number for number, _ in taught]
+    path = cache and cache / f"router-{lesson_key(encoder.id, texts, labels, outside)}.npz"
+    if path and (known := await anyio.to_thread.run_sync(load, path)):
+        return known
+    vectors = await encoder.encode([*texts, *outside])
+    inside = Corpus(texts=texts, vectors=vectors[: len(texts)])
+    beyond = Corpus(texts=tuple(outside), vectors=vectors[len(texts) :])
+    fitted = await anyio.to_thread.run_sync(partial(fit_classifier, inside, labels, beyond))
+    learned = Learned(vectors=inside.vectors, classifier=fitted)
+    if path:
+        await anyio.to_thread.run_sync(save, path, learned)
+    return learned
 
 
 def _strictest(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -87,7 +88,8 @@ async def open_product(
         base = await stack.enter_async_context(open_knowledge(database, encoder, chroma, clock=clock, ids=ids))
         knowledge = base.of(settings.workspace, assistant.name)
         announce("teaching the router the intents")
-        team = await (hire or build_team)(assistant, knowledge, encoder)
+        hire = hire or partial(build_team, cache=settings.data / "cache")
+        team = await hire(assistant, knowledge, encoder)
         await knowledge.index()
         checkpoints = await stack.enter_async_context(open_checkpoints(settings.data / "checkpoints.db"))
         hub = Hub()
@@ -121,7 +123,9 @@ async def open_product(
             tasks.cancel_scope.cancel()
 
 
-async def build_team(assistant: Assistant, knowledge: Knowledge, encoder: Encoder) -> Team:
+async def build_team(
+    assistant: Assistant, knowledge: Knowledge, encoder: Encoder, cache: Path | None = None
+) -> Team:
     """Hire the local tier's agents for an assistant; what loads slowly is loaded here and not in a turn."""
     await anyio.to_thread.run_sync(warm_up)
     return Team(
@@ -132,6 +136,7 @@ async def build_team(assistant: Assistant, knowledge: Knowledge, encoder: Encode
             encoder,
             fallback_queue=assistant.policy.default_queue,
             settings=RouterSettings(in_scope=assistant.policy.thresholds.in_scope),
+            cache=cache,
         ),
         searcher=knowledge,
         drafter=LocalDrafter(

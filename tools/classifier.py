@@ -76,7 +76,7 @@ class Guess:
 class TextClassifier:
     """Weights over sentence vector and words; make one with ``fit_classifier``."""
 
-    model: _Model
+    model: ScopedModel
     temperature: float
     slope: float
     intercept: float
@@ -98,7 +98,7 @@ class TextClassifier:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Linear:
+class LinearModel:
     """Logits that are linear in a sentence vector and in the words beside it."""
 
     vector_weights: Array
@@ -121,16 +121,17 @@ class _Linear:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Model:
+class ScopedModel:
     """One fit: label logits, and a score that is higher for what belongs."""
 
-    labels: _Linear
+    labels: LinearModel
     outside: Array | None
     """Shape (dimensions,): points from the texts outside to the examples."""
     examples: Vectors
     settings: ClassifierSettings
 
     def logits(self, corpus: Corpus) -> Array:
+        """Return shape (texts, labels)."""
         return self.labels(corpus)
 
     def scope(self, corpus: Corpus, logits: Array) -> Array:
@@ -167,8 +168,8 @@ def fit_classifier(
     )
 
 
-def _fit(examples: Corpus, y: Labels, outside: Corpus, settings: ClassifierSettings) -> _Model:
-    return _Model(
+def _fit(examples: Corpus, y: Labels, outside: Corpus, settings: ClassifierSettings) -> ScopedModel:
+    return ScopedModel(
         labels=_regress(examples, y, settings),
         outside=_away_from(outside.vectors, examples.vectors) if len(outside) else None,
         examples=examples.vectors,
@@ -176,7 +177,7 @@ def _fit(examples: Corpus, y: Labels, outside: Corpus, settings: ClassifierSetti
     )
 
 
-def _regress(corpus: Corpus, y: Labels, settings: ClassifierSettings) -> _Linear:
+def _regress(corpus: Corpus, y: Labels, settings: ClassifierSettings) -> LinearModel:
     # Imported here: scikit-learn takes a second to import, and only fitting needs it.
     from sklearn.linear_model import LogisticRegression
 
@@ -192,7 +193,7 @@ def _regress(corpus: Corpus, y: Labels, settings: ClassifierSettings) -> _Linear
     if weights.shape[1] == 1:
         weights, bias = np.hstack([-weights / 2, weights / 2]), np.r_[-bias / 2, bias / 2]
     dimensions = corpus.vectors.shape[1]
-    return _Linear(
+    return LinearModel(
         vector_weights=weights[:dimensions],
         word_weights=weights[dimensions:],
         vocabulary=vocabulary,
