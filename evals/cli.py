@@ -48,7 +48,7 @@ def run_command(
     """
     told = Console(stderr=True)
     try:
-        prepared = [prepare(load_suite(path, data)) for path in suites]
+        prepared = [prepare(load_suite(path, data and data.resolve())) for path in suites]
         with _cache(cache) as room:
             reports = [_run(each, room, concurrency, told) for each in prepared]
         if json is not None:
