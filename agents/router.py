@@ -23,7 +23,7 @@ from tools.encoder.ports import Encoder, Vectors
 from tools.learned import Learned, lesson_key, load, save
 
 STRICTNESS = tuple(Autonomy)
-_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+|,?\s+(?=(?:and )?also\b)", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+|(?<!\s),?\s++(?=(?:and )?also\b)", re.IGNORECASE)
 _WORD = re.compile(r"[\w']+")
 _FOLLOW_UP = re.compile(
     r"(and|but|or|so|also|then|what about|how about|what if|why"

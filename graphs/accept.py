@@ -6,10 +6,13 @@ import secrets
 from dataclasses import dataclass
 
 from graphs.delivery import finished
-from graphs.views import reveal_all
+from graphs.nodes import review_reason
+from graphs.turn import STEPS_PER_ATTEMPT
+from graphs.views import revealed
+from graphs.withdrawal import withdraw_shown
 from policies.errors import Conflict, InputError
-from policies.personal_data import find, mask
-from policies.types import JSON, Owner, Principal
+from policies.personal_data import PLACEHOLDER, broken_placeholders, reveal
+from policies.types import JSON, Owner, Principal, to_json
 from tools.storage import conversations, events, idempotency, ledger, reviews, runs, vault
 from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
@@ -57,7 +60,9 @@ class Taken:
 
     accepted: Accepted
     superseded: tuple[str, ...] = ()
+    """Runs that the message has ended."""
     queued: bool = False
+    """Whether there is a run for the engine to work on."""
 
 
 def begin(tx: Tx, principal: Principal, assistant: str, customer: JSON, key: str | None) -> Conversation:
@@ -72,17 +77,19 @@ def begin(tx: Tx, principal: Principal, assistant: str, customer: JSON, key: str
     return conversation
 
 
-def accept(tx: Tx, request: Request, assistant_version: str) -> Taken:
-    """Take a message in: it supersedes what has not shown anything yet, and waits behind what has."""
+def accept(tx: Tx, request: Request, assistant_version: str, *, limit: int) -> Taken:
+    """Take a message in: it supersedes what has not shown anything yet, and waits behind what has.
+
+    ``limit`` is how many characters of questions a run answers together; beyond it, a person gets them.
+    """
     if stored := _recalled(tx, request):
-        return Taken(accepted=Accepted(**{**stored, "replayed": True}))
-    conversation = conversations.get(tx, request.conversation_id)
-    known = vault.values(tx, conversation.id) if find(request.text) else {}
-    masked = mask(request.text, {value: key for key, value in known.items()})
-    vault.put(tx, conversation.id, masked.values)
+        accepted = Accepted(**{**stored, "replayed": True})
+        return Taken(accepted=accepted, queued=runs.get(tx, accepted.run_id).status == "queued")
     run_id = tx.ids.new("run")
-    superseded, earlier = _make_way(tx, conversation.id, run_id)
-    said = conversations.add_message(tx, conversation.id, author="customer", text=masked.text, run_id=run_id)
+    superseded, earlier = _make_way(tx, request.conversation_id, run_id)
+    conversation = conversations.get(tx, request.conversation_id)
+    text = vault.masked(tx, conversation.id, request.text)
+    said = conversations.add_message(tx, conversation.id, author="customer", text=text, run_id=run_id)
     version = conversation.version + 1
     for run in runs.unfinished(tx, conversation.id):
         runs.follow_version(tx, run.id, version)
@@ -91,12 +98,12 @@ def accept(tx: Tx, request: Request, assistant_version: str) -> Taken:
         "conversation_id": conversation.id,
         "assistant_version": assistant_version,
         "conversation_version": version,
-        "input": {"question": "\n".join([*earlier, masked.text])},
+        "input": _question([*earlier, text], limit),
         "trace_id": trace_id,
         "principal": request.principal.id,
     }
     runs.create(tx, run_id=run_id, values=values)
-    data = {"message_id": said.id, "author": "customer", "text": masked.text}
+    data = {"message_id": said.id, "author": "customer", "text": text}
     events.append(tx, conversation.id, [NewEvent(type="message.created", data=data)], run_id=run_id)
     queued = conversation.owner is Owner.BOT
     if not queued:
@@ -111,6 +118,12 @@ def accept(tx: Tx, request: Request, assistant_version: str) -> Taken:
     )
     _remember(tx, request, accepted)
     return Taken(accepted=accepted, superseded=superseded, queued=queued)
+
+
+def _question(texts: list[str], limit: int) -> JSON:
+    question = "\n".join(texts)
+    too_long = len(texts) > 1 and len(question) > limit
+    return {"question": question, "too_long": True} if too_long else {"question": question}
 
 
 def _recalled(tx: Tx, request: Request) -> JSON | None:
@@ -134,12 +147,16 @@ def _remember(tx: Tx, request: Request, accepted: Accepted) -> None:
 
 
 def _make_way(tx: Tx, conversation_id: str, run_id: str) -> tuple[tuple[str, ...], list[str]]:
-    """End the runs that a new message overtakes; return their ids and the questions to answer as well."""
+    """End the runs that a new message overtakes; return their ids and the questions to answer as well.
+
+    Those that have shown something, bring a person's answer or go to a person go first.
+    """
     ended, questions = [], []
     for run in runs.unfinished(tx, conversation_id):
         if run.status == "waiting":
             _make_stale(tx, run)
-        elif not run.released:
+            ended.append(run.id)
+        elif not (run.released or run.resume is not None or run.input.get("too_long")):
             runs.end(tx, run.id, "superseded")
             events.append(tx, conversation_id, [finished("superseded")], run_id=run.id)
             conversations.adopt_messages(tx, from_run=run.id, to_run=run_id)
@@ -154,18 +171,24 @@ def _make_stale(tx: Tx, run: Run) -> None:
         reviews.close(tx, review.id, status="stale", answer=None, by="newer message")
         reviews.suggest(tx, run.conversation_id, run.id, review.draft, "stale")
     runs.end(tx, run.id, "stale")
+    withdraw_shown(tx, run, "stale")
     events.append(tx, run.conversation_id, [finished("stale")], run_id=run.id)
 
 
 def decide(
     tx: Tx, review_id: str, answer: JSON, by: str, *, status: str = "decided"
 ) -> tuple[Review, Pending | None]:
-    """Close a review with an answer and queue its run again, in one transaction."""
+    """Close a review with an answer, write it to the ledger and queue its run again, in one transaction."""
     review = reviews.get(tx, review_id)
     answer = {**answer, "by": by}
     if answer["decision"] == "edit":
         answer["text"] = _edited(tx, review, answer)
+    elif answer.get("text"):
+        answer["text"] = vault.masked(tx, review.conversation_id, answer["text"])
+    if answer.get("note"):
+        answer["note"] = vault.masked(tx, review.conversation_id, answer["note"])
     closed = _close(tx, review, status, answer, by)
+    _record(tx, review, answer, "person" if status == "decided" else "policy")
     resumed = runs.resume(tx, review.run_id, answer)
     pending = Pending(tx.workspace_id, review.run_id, review.conversation_id) if resumed else None
     return closed, pending
@@ -175,19 +198,36 @@ def _close(tx: Tx, review: Review, status: str, answer: JSON, by: str) -> Review
     try:
         return reviews.close(tx, review.id, status=status, answer=answer, by=by)
     except Conflict as conflict:
-        values = vault.values(tx, review.conversation_id)
-        conflict.data["first"] = reveal_all(conflict.data["first"], values)
+        conflict.data["first"] = revealed(tx, review.conversation_id, conflict.data["first"])
         raise
+
+
+def _record(tx: Tx, review: Review, answer: JSON, actor: str) -> None:
+    run = runs.get(tx, review.run_id)
+    body = {
+        "actor": {"type": actor, "id": answer["by"]},
+        "outcome": answer["decision"],
+        "reasons": [to_json(review_reason(answer))],
+        "rules": [],
+        "trace_id": run.trace_id,
+        "tier": "person",
+        "cost": 0,
+    }
+    decision = Decision(node="review", kind="review", body=body, step=run.epoch * STEPS_PER_ATTEMPT)
+    ledger.append(tx, run.conversation_id, run.id, [decision])
 
 
 def _edited(tx: Tx, review: Review, answer: JSON) -> str:
     text = (answer.get("text") or "").strip()
     if not text:
         raise InputError("An edited reply needs its text.", remedy="Send `text` with the decision `edit`.")
-    known = {value: key for key, value in vault.values(tx, review.conversation_id).items()}
-    masked = mask(text, known)
-    vault.put(tx, review.conversation_id, masked.values)
-    return masked.text
+    values = vault.values(tx, review.conversation_id, set(PLACEHOLDER.findall(text)))
+    if broken := broken_placeholders(text, set(values)):
+        raise InputError(
+            f"The text holds {broken[0]}, which stands for nothing in this conversation.",
+            remedy="Write what you mean in its place.",
+        )
+    return vault.masked(tx, review.conversation_id, reveal(text, values))
 
 
 def cancel(tx: Tx, run_id: str, principal: Principal) -> None:
@@ -197,6 +237,7 @@ def cancel(tx: Tx, run_id: str, principal: Principal) -> None:
         raise Conflict(f"The run {run_id} has ended already.", code="run.finished")
     if review := reviews.open_of_run(tx, run_id):
         reviews.close(tx, review.id, status="stale", answer=None, by=principal.id)
+    withdraw_shown(tx, run, "cancelled")
     reason = {"code": "run.cancelled", "text": f"Cancelled by {principal.id}."}
     body = {"actor": {"type": principal.role, "id": principal.id}, "outcome": "cancelled", "reasons": [reason]}
     decision = Decision(node="service", kind="cancel", body=body)

@@ -34,7 +34,7 @@ from tools.evidence import stored_vectors
 from tools.guards.language import identify_language, warm_up
 from tools.knowledge.base import Knowledge, open_knowledge
 from tools.storage import idempotency, runs
-from tools.storage.checkpoints import open_checkpoints
+from tools.storage.checkpoints import TimedSaver, open_checkpoints
 from tools.storage.database import open_database
 from tools.storage.lock import owned
 from tools.storage.sealing import Sealer, load_or_make_key
@@ -88,27 +88,19 @@ async def open_product(
         base = await stack.enter_async_context(open_knowledge(database, encoder, chroma, clock=clock, ids=ids))
         knowledge = base.of(settings.workspace, assistant.name)
         announce("teaching the router the intents")
-        hire = hire or partial(build_team, cache=settings.data / "cache")
-        team = await hire(assistant, knowledge, encoder)
+        team = await (hire or partial(build_team, cache=settings.data / "cache"))(assistant, knowledge, encoder)
         await knowledge.index()
         checkpoints = await stack.enter_async_context(open_checkpoints(settings.data / "checkpoints.db"))
         hub = Hub()
         sealer = Sealer(load_or_make_key(settings.data / "vault.key"))
         store = Store(database=database, clock=clock, ids=ids, sealer=sealer, publish=hub.publish)
-        segments = Segments(
-            store=store,
-            graph=build_support_graph(checkpoints),
-            checkpoints=checkpoints,
-            team_of=lambda _version: team,
-            deadline=settings.run_seconds,
-            attempts=settings.segment_attempts,
-        )
+        segments = _segments(settings, store, checkpoints, team)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         engine = Engine(tasks, segments.work, concurrency=settings.concurrency)
-        service = Service(store=store, hub=hub, engine=engine, assistant=assistant)
+        service = Service(store=store, hub=hub, engine=engine, assistant=assistant, prune=segments.prune)
         for pending in await database.read(runs.pending):
             engine.submit(pending)
-        tasks.start_soon(_keep_house, service)
+        tasks.start_soon(_keep_house, service, segments)
         principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
         try:
             yield Product(
@@ -121,6 +113,17 @@ async def open_product(
             )
         finally:
             tasks.cancel_scope.cancel()
+
+
+def _segments(settings: Settings, store: Store, checkpoints: TimedSaver, team: Team) -> Segments:
+    return Segments(
+        store=store,
+        graph=build_support_graph(checkpoints),
+        checkpoints=checkpoints,
+        team_of=lambda _version: team,
+        deadline=settings.run_seconds,
+        attempts=settings.segment_attempts,
+    )
 
 
 async def build_team(
@@ -151,8 +154,8 @@ async def build_team(
     )
 
 
-async def _keep_house(service: Service) -> None:
-    """From time to time: expired reviews get their breach action, old idempotency keys go."""
+async def _keep_house(service: Service, segments: Segments) -> None:
+    """From time to time: expired reviews get their breach action, old idempotency keys and checkpoints go."""
     last_hourly = -HOUR_SECONDS
     while True:
         try:
@@ -160,7 +163,10 @@ async def _keep_house(service: Service) -> None:
             if anyio.current_time() - last_hourly >= HOUR_SECONDS:
                 forget = partial(idempotency.forget_old, now=service.store.clock.now())
                 await service.store.database.write(forget)
+                await segments.prune_finished()
                 last_hourly = anyio.current_time()
         except HandrailError as error:
             log.warning("house-keeping waits: %s", error)
+        except Exception:
+            log.exception("house-keeping waits")
         await anyio.sleep(TICK_SECONDS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from graphs.turn import Turn, created, delta
 from policies.errors import Overtaken
-from policies.types import JSON, Brief, Owner, Reason, Sentence, to_json
+from policies.types import JSON, Brief, Owner, Reason, Sentence, sentence_from_json, to_json
 from tools.storage import conversations, reviews, runs
 from tools.storage.events import NewEvent
 from tools.storage.store import Tx, stamp
@@ -87,17 +87,13 @@ async def demote(turn: Turn, sentences: tuple[Sentence, ...], overtaken: Overtak
 
     def also(tx: Tx) -> None:
         turn.close(tx, "demote", outcome, (reason,))
-        if turn.released:
-            _keep_shown(tx, turn, outcome)
         if sentences:
             plain = [to_json(sentence) for sentence in sentences]
             reviews.suggest(tx, turn.conversation.id, turn.run.id, plain, None if by_person else "stale")
         _finish(tx, turn, outcome)
 
-    new = _withdrawn(turn, "handed_over") if turn.released else []
-    if sentences:
-        new.append(_suggestion(sentences))
-    await turn.end([*new, finished(outcome)], also)
+    new = [_suggestion(sentences)] if sentences else []
+    await turn.end([*new, finished(outcome)], also, withdraw=outcome)
     return outcome
 
 
@@ -106,47 +102,25 @@ def _suggestion(sentences: tuple[Sentence, ...]) -> NewEvent:
     return NewEvent(type="suggestion", data=data, audience="staff")
 
 
-def _withdrawn(turn: Turn, reason: str) -> list[NewEvent]:
-    shown = " ".join(sentence.text for sentence in turn.released)
-    data = {"message_id": turn.message_id, "reason": reason, "text": shown}
-    return [NewEvent(type="message.replaced", data=data)]
-
-
-def _keep_shown(tx: Tx, turn: Turn, state: str) -> None:
-    conversations.add_message(
-        tx,
-        turn.conversation.id,
-        author="bot",
-        text=" ".join(sentence.text for sentence in turn.released),
-        run_id=turn.run.id,
-        message_id=turn.message_id,
-        state=state,
-    )
-
-
 async def hand_over(turn: Turn, handover: Handover) -> str:
     """Pass the conversation to a queue with one message to the customer and a brief; end the run.
 
-    What was released before is withdrawn. Returns how the run ended.
+    What was shown before is withdrawn. Returns how the run ended.
     """
     brief = handover.brief
     now = turn.workspace.store.clock.now()
     due = stamp(now + turn.team.assistant.policy.sla.due(brief.priority))
     message_id = turn.workspace.store.ids.new("msg")
-    new = _withdrawn(turn, "withdrawn") if turn.released else []
-    if handover.sentences:
-        new.append(_suggestion(handover.sentences))
+    new = [_suggestion(handover.sentences)] if handover.sentences else []
     new += _handoff_events(brief, message_id, due)
 
     def also(tx: Tx) -> None:
-        if turn.released:
-            _keep_shown(tx, turn, "withdrawn")
         _record_handoff(tx, turn, handover, message_id, due)
         turn.close(tx, "escalate", handover.outcome, brief.why, said=brief.customer_message)
         _finish(tx, turn, handover.outcome)
 
     try:
-        await turn.send([*new, finished(handover.outcome)], also)
+        await turn.send([*new, finished(handover.outcome)], also, withdraw="withdrawn")
     except Overtaken as overtaken:
         return await demote(turn, handover.sentences, overtaken)
     return handover.outcome
@@ -192,8 +166,11 @@ def _record_handoff(tx: Tx, turn: Turn, handover: Handover, message_id: str, due
     )
 
 
-async def pause(turn: Turn, question: JSON) -> str:
-    """Ask a person and let the run wait as rows alone; returns the review's id."""
+async def pause(turn: Turn, question: JSON) -> bool:
+    """Ask a person and let the run wait as rows alone; what was shown before is withdrawn.
+
+    Returns whether the run waits: if a person or a newer message came first, it ends instead.
+    """
     policy = turn.team.assistant.policy
     due = stamp(turn.workspace.store.clock.now() + policy.sla.due(question["priority"]))
     review_id = turn.workspace.store.ids.new("rev")
@@ -219,8 +196,12 @@ async def pause(turn: Turn, question: JSON) -> str:
         )
         runs.update_claimed(tx, turn.run.id, turn.run.epoch, status="waiting", resume=None, intent=turn.intent)
 
-    await turn.end(new, also)
-    return review_id
+    try:
+        await turn.send(new, also, withdraw="withdrawn")
+    except Overtaken as overtaken:
+        await demote(turn, tuple(sentence_from_json(each) for each in question["sentences"]), overtaken)
+        return False
+    return True
 
 
 def finished(outcome: str) -> NewEvent:

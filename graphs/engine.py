@@ -17,6 +17,7 @@ from tools.storage.runs import Pending
 
 log = logging.getLogger("handrail.engine")
 RETRY_SECONDS = 1.0
+MOST_FAILURES = 3
 Work = Callable[[Pending], Awaitable[None]]
 
 
@@ -33,10 +34,11 @@ class Engine:
         self._idle.set()
 
     def submit(self, pending: Pending) -> None:
-        """Take a run; it starts once the conversation's earlier ones are done."""
+        """Take a run; it starts once the conversation's earlier ones are done, and stands in line once."""
         key = (pending.workspace_id, pending.conversation_id)
         if key in self._waiting:
-            self._waiting[key].append(pending)
+            if pending not in self._waiting[key]:
+                self._waiting[key].append(pending)
             return
         if not self._waiting:
             self._idle = anyio.Event()
@@ -70,6 +72,7 @@ class Engine:
 
     async def _insist(self, pending: Pending) -> None:
         """Work until the store has taken the result; whatever else breaks must not stop other runs."""
+        failures = 0
         while True:
             try:
                 return await self._work(pending)
@@ -77,5 +80,8 @@ class Engine:
                 log.warning("run %s is tried again: %s", pending.run_id, error)
                 await anyio.sleep(RETRY_SECONDS)
             except Exception:
-                log.exception("run %s is left as it is", pending.run_id)
-                return None
+                failures += 1
+                log.exception("run %s failed for the %d. time", pending.run_id, failures)
+                if failures == MOST_FAILURES:
+                    return None
+                await anyio.sleep(RETRY_SECONDS)

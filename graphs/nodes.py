@@ -47,9 +47,14 @@ PASSAGES = 8
 
 
 async def intake(state: State, runtime: Context) -> State:
-    """Look at the message itself: is it in a language that somebody here reads?"""
+    """Look at the message itself: is it short enough, and in a language that somebody here reads?"""
     turn = runtime.context
     async with turn.step("intake") as report:
+        if state.get("too_long"):
+            text = "The messages that came before an answer are too long together."
+            reason = Reason(code="intake.too_long", text=text)
+            turn.decide("intake", "limit", "escalate", (reason,))
+            return _escalated(state, [reason])
         language = turn.team.language(state["question"])
         report["language"] = language
         if language in turn.team.assistant.policy.languages:
@@ -131,7 +136,7 @@ def _facts(state: State, found: Route, reply: str | None = None) -> JSON:
         "locale": state.get("customer", {}).get("locale") or "",
         "attributes": state.get("customer", {}).get("attributes") or {},
         "amounts": amounts(state["question"]),
-        "turns": sum(said["author"] == "customer" for said in state.get("history", [])),
+        "turns": state.get("turns", 0),
     }
     return facts if reply is None else {**facts, "reply": reply}
 
@@ -175,6 +180,7 @@ async def draft(state: State, runtime: Context) -> State:
             rejected=tuple(state.get("rejected", [])),
         )
         passed: list[Sentence] = []
+        turn.passed = passed
         refused: list[tuple[Sentence, Verdict]] = []
         async for item in turn.team.drafter(request):
             if isinstance(item, Abstention):
@@ -243,6 +249,8 @@ async def check(state: State, runtime: Context) -> State:
         ruling = evaluate(rules, _facts(state, route_from_json(state["route"]), reply))
         reasons = (*verdict.reasons, *ruling.reasons)
         step = _after_check(state, turn, verdict, ruling.outcome, reasons)
+        if ruling.queue:
+            step["queue"] = ruling.queue
         report["verdict"] = {"outcome": step["next"], "score": round(verdict.score, 4)}
         turn.decide("check", "verdict", step["next"], reasons, confidence=round(verdict.score, 4))
         return step
@@ -271,18 +279,23 @@ async def review(state: State, runtime: Context) -> State:
         "queue": state.get("queue") or turn.team.assistant.policy.default_queue,
         "priority": state.get("priority", "normal"),
     }
-    answer: JSON = interrupt(question)
-    reason = Reason(
-        code=f"review.{answer['decision']}", text=answer.get("note") or f"A person said: {answer['decision']}."
-    )
-    actor = {"type": "person", "id": answer["by"]}
-    turn.decide("review", "review", answer["decision"], (reason,), actor=actor, tier="person")
+    return after_review(state, interrupt(question))
+
+
+def after_review(state: State, answer: JSON) -> State:
+    """Say how a run goes on after a person's answer, which the ledger has already."""
     if answer["decision"] == "approve":
         return {"next": "deliver", "answer": answer}
     if answer["decision"] == "edit":
         edited = to_json(Sentence(text=answer["text"]))
         return {"next": "deliver", "answer": answer, "sentences": [edited]}
-    return _escalated(state, [reason])
+    return _escalated(state, [review_reason(answer)])
+
+
+def review_reason(answer: JSON) -> Reason:
+    """Return a person's answer to a review as a reason."""
+    text = answer.get("note") or f"A person said: {answer['decision']}."
+    return Reason(code=f"review.{answer['decision']}", text=text)
 
 
 async def send(state: State, runtime: Context) -> State:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import anyio
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command
 
-from agents.escalation import EscalationRequest
-from graphs.delivery import Handover, hand_over, pause
+from agents.escalation import EscalationRequest, LocalEscalation
+from graphs.delivery import Handover, demote, finished, hand_over, pause
+from graphs.nodes import after_review
 from graphs.state import State
 from graphs.support import SupportGraph
 from graphs.team import Team
 from graphs.turn import Turn
-from policies.errors import Fenced, HandrailError
-from policies.types import Reason, to_json
+from graphs.withdrawal import withdraw_shown
+from policies.errors import Fenced, HandrailError, Overtaken
+from policies.personal_data import mask
+from policies.types import JSON, Owner, Reason, to_json
 from policies.types import Turn as Said
 from tools.metrics import SEGMENT_SECONDS
-from tools.storage import conversations, events, runs, vault
+from tools.storage import conversations, events, reviews, runs, vault
+from tools.storage.checkpoints import TimedSaver
 from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
 from tools.storage.runs import Pending, Run
@@ -40,6 +42,7 @@ class Claimed:
     history: tuple[Said, ...]
     placeholders: frozenset[str]
     previous_intent: str | None
+    turns: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class Segments:
 
     store: Store
     graph: SupportGraph
-    checkpoints: BaseCheckpointSaver[Any]
+    checkpoints: TimedSaver
     team_of: Callable[[str], Team]
     """Returns the team of an assistant version."""
     deadline: float
@@ -65,18 +68,49 @@ class Segments:
             claimed = await workspace.write(lambda tx: claim(tx, pending.run_id), durable=False)
         except Fenced:
             return
+        if claimed is None:
+            return
         turn = self._turn(workspace, claimed)
+        # An attempt that is cut off while it brings a person's answer goes on from the checkpoint.
+        kept = claimed.run.resume is not None
         try:
-            with anyio.fail_after(self.deadline), SEGMENT_SECONDS.labels(claimed.run.graph).time():
-                await self._advance(turn, claimed)
+            kept = await self._to_its_end(turn, claimed)
         except Fenced:
-            log.info("run %s: a newer attempt took over", claimed.run.id)
-        except TimeoutError:
+            kept = False
+            log.info("run %s: it ended, or a newer attempt took over", claimed.run.id)
+        finally:
+            if not kept:
+                await self.prune(claimed.run.id)
+
+    async def prune(self, run_id: str) -> None:
+        """Delete the checkpoints of a run; what fails here is done by the hourly house-keeping."""
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.checkpoints.adelete_thread(run_id)
+            except Exception as error:
+                log.warning("run %s keeps its checkpoints for now: %s", run_id, error)
+
+    async def prune_finished(self) -> None:
+        """Delete the checkpoints of all runs that have ended."""
+        threads = await self.checkpoints.threads()
+        for run_id in threads - await self.store.in_all_workspaces(runs.unfinished_ids):
+            await self.prune(run_id)
+
+    async def _to_its_end(self, turn: Turn, claimed: Claimed) -> bool:
+        """Advance, and end with a person what can't be advanced; returns whether the run waits for one."""
+        try:
+            with anyio.move_on_after(self.deadline), SEGMENT_SECONDS.labels(claimed.run.graph).time():
+                return await self._advance(turn, claimed)
             await self._degrade(turn, claimed, "segment.deadline", f"No answer within {self.deadline:g} seconds.")
+        except Fenced:
+            raise
+        except Overtaken as overtaken:
+            await demote(turn, tuple(turn.passed), overtaken)
         except Exception as error:
             log.exception("run %s failed", claimed.run.id)
             code = error.code if isinstance(error, HandrailError) else "segment.failed"
             await self._degrade(turn, claimed, code, f"A step failed: {type(error).__name__}.")
+        return False
 
     def _turn(self, workspace: Workspace, claimed: Claimed) -> Turn:
         return Turn(
@@ -89,38 +123,55 @@ class Segments:
             intent=claimed.run.intent,
         )
 
-    async def _advance(self, turn: Turn, claimed: Claimed) -> None:
+    async def _advance(self, turn: Turn, claimed: Claimed) -> bool:
         if claimed.run.attempts > self.attempts:
             await self._degrade(turn, claimed, "segment.attempts", f"Gave up after {self.attempts} attempts.")
-            return
+            return False
         config: RunnableConfig = {"configurable": {"thread_id": turn.run.id}}
         try:
             async with anyio.create_task_group() as watch:
                 watch.start_soon(turn.flush_slowly)
                 result = await self.graph.ainvoke(
-                    await self._input(claimed, config), config, context=turn, durability="exit"
+                    await self._input(turn, claimed, config), config, context=turn, durability="exit"
                 )
                 watch.cancel_scope.cancel()
         except ExceptionGroup as group:
             raise _cause(group) from group
         if asked := result.get("__interrupt__"):
-            await pause(turn, asked[0].value)
-        else:
-            await self.checkpoints.adelete_thread(turn.run.id)
+            return await pause(turn, asked[0].value)
+        return False
 
-    async def _input(self, claimed: Claimed, config: RunnableConfig) -> State | Command[str] | None:
-        """Return what the graph goes on with: a fresh question, a person's answer, or its own checkpoint."""
-        if claimed.run.resume is not None:
-            return Command(resume=claimed.run.resume)
-        if claimed.run.epoch > 1 and (await self.graph.aget_state(config)).next:
+    async def _input(self, turn: Turn, claimed: Claimed, config: RunnableConfig) -> State | Command[str] | None:
+        """Return what the graph goes on with: the question, a person's answer, or its own checkpoint.
+
+        A second attempt at a question begins anew: its steps have no effects, and what they noted is lost.
+        """
+        answer = claimed.run.resume
+        if answer is None:
+            if claimed.run.attempts > 1:
+                await self.checkpoints.adelete_thread(claimed.run.id)
+            return _initial(claimed)
+        held = await self.graph.aget_state(config)
+        if not held.next:
+            await self._rebuild(turn, claimed, answer, config)
             return None
-        return _initial(claimed)
+        return Command(resume=answer) if held.interrupts else None
+
+    async def _rebuild(self, turn: Turn, claimed: Claimed, answer: JSON, config: RunnableConfig) -> None:
+        """Make a lost checkpoint again from the review's row, as it stands after the person's answer."""
+        review = await turn.workspace.read(lambda tx: reviews.latest_of_run(tx, claimed.run.id))
+        state = _initial(claimed)
+        if review:
+            state |= {"sentences": review.draft, "reasons": review.reasons, "queue": review.queue}
+        state |= after_review(state, answer)
+        await self.graph.aupdate_state(config, state, as_node="review")
 
     async def _degrade(self, turn: Turn, claimed: Claimed, code: str, text: str) -> None:
         """Tell the customer that something broke and hand over; ``Unavailable`` asks for another attempt."""
         policy = turn.team.assistant.policy
         reason = Reason(code=code, text=text)
-        brief = await turn.team.escalation(
+        # Not the team's own agent: it may be what failed.
+        brief = await LocalEscalation()(
             EscalationRequest(
                 question=claimed.run.input["question"],
                 history=claimed.history,
@@ -134,24 +185,24 @@ class Segments:
             )
         )
         turn.note("degraded", {"dependency": code, "fallback": "a person"})
-        try:
-            await hand_over(turn, Handover(brief=brief, sentences=(), outcome="degraded"))
-        except Fenced:
-            log.info("run %s: a newer attempt took over", turn.run.id)
+        await hand_over(turn, Handover(brief=brief, sentences=(), outcome="degraded"))
 
 
-def claim(tx: Tx, run_id: str) -> Claimed:
-    """Take a run and read what its segment needs; announces the run, or that it is tried again."""
+def claim(tx: Tx, run_id: str) -> Claimed | None:
+    """Take a run and read what its segment needs; announces the run, or that it is tried again.
+
+    What an earlier attempt has shown is taken back. Returns None, and ends the run, when by now a person owns
+    the conversation; an answer that a person gave goes on, to become a suggestion.
+    """
     run = runs.claim(tx, run_id)
-    if run.epoch == 1:
-        data = {"run_id": run.id, "trace_id": run.trace_id, "assistant_version": run.assistant_version}
-        events.append(
-            tx, run.conversation_id, [NewEvent(type="run.started", data=data)], run_id=run.id, epoch=run.epoch
-        )
-    elif run.attempts > 1:
-        again = NewEvent(type="retry", data={"run_id": run.id, "attempt": run.attempts})
-        events.append(tx, run.conversation_id, [again], run_id=run.id, epoch=run.epoch)
+    if run.released:
+        withdraw_shown(tx, run, "retried")
     conversation = conversations.get(tx, run.conversation_id)
+    if conversation.owner is not Owner.BOT and run.resume is None:
+        runs.end(tx, run.id, "handed_over")
+        events.append(tx, conversation.id, [finished("handed_over")], run_id=run.id)
+        return None
+    _announce(tx, run)
     if run.resume is None:
         runs.follow_version(tx, run.id, conversation.version)
     return Claimed(
@@ -160,7 +211,19 @@ def claim(tx: Tx, run_id: str) -> Claimed:
         history=conversations.history(tx, conversation.id, before_run=run.id),
         placeholders=vault.placeholders(tx, conversation.id),
         previous_intent=runs.last_intent(tx, conversation.id),
+        turns=conversations.asked_before(tx, conversation.id, before_run=run.id),
     )
+
+
+def _announce(tx: Tx, run: Run) -> None:
+    if run.epoch == 1:
+        data = {"run_id": run.id, "trace_id": run.trace_id, "assistant_version": run.assistant_version}
+        new = NewEvent(type="run.started", data=data)
+    elif run.attempts > 1:
+        new = NewEvent(type="retry", data={"run_id": run.id, "attempt": run.attempts})
+    else:
+        return
+    events.append(tx, run.conversation_id, [new], run_id=run.id, epoch=run.epoch)
 
 
 def _cause(error: Exception) -> Exception:
@@ -173,5 +236,14 @@ def _initial(claimed: Claimed) -> State:
         "question": claimed.run.input["question"],
         "history": [to_json(said) for said in claimed.history],
         "previous_intent": claimed.previous_intent,
-        "customer": claimed.conversation.customer,
+        "turns": claimed.turns,
+        "too_long": claimed.run.input.get("too_long", False),
+        "customer": _customer(claimed.conversation.customer),
     }
+
+
+def _customer(known: JSON) -> JSON:
+    """Return what rules may see of a customer: nothing that says who it is."""
+    attributes = known.get("attributes") or {}
+    masked = {name: mask(it, {}).text if isinstance(it, str) else it for name, it in attributes.items()}
+    return {"locale": known.get("locale"), "attributes": masked}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+
+import anyio
 
 from graphs.accept import Accepted, Request, accept, begin, cancel, decide
 from graphs.engine import Engine
@@ -14,15 +16,14 @@ from graphs.views import (
     Reader,
     RunView,
     before_next,
-    message_view,
-    reveal_all,
+    conversation_view,
     review_view,
     run_view,
 )
 from policies.errors import Conflict, InputError
 from policies.types import JSON, Principal
 from tools.assistants import Assistant
-from tools.storage import conversations, ledger, reviews, runs, vault
+from tools.storage import conversations, ledger, reviews, runs
 from tools.storage.conversations import Conversation
 from tools.storage.reviews import Review
 from tools.storage.runs import Pending, Run
@@ -42,6 +43,8 @@ class Service:
     hub: Hub
     engine: Engine
     assistant: Assistant
+    prune: Callable[[str], Awaitable[None]]
+    """Deletes the checkpoints of a run that has ended."""
 
     async def create_conversation(
         self, principal: Principal, *, customer: JSON | None = None, idempotency_key: str | None = None
@@ -58,7 +61,9 @@ class Service:
             if name not in schema:
                 known = ", ".join(schema) or "none"
                 raise InputError(f"The customer attribute {name!r} is not known.", remedy=f"Known are: {known}.")
-            if not isinstance(value, kinds[schema[name].type]):  # type: ignore[arg-type]
+            kind = schema[name].type
+            # To Python, True is a number too.
+            if not isinstance(value, kinds[kind]) or isinstance(value, bool) != (kind == "boolean"):  # type: ignore[arg-type]
                 raise InputError(f"The customer attribute {name!r} must be a {schema[name].type}.")
         return given
 
@@ -69,19 +74,8 @@ class Service:
 
     async def get_conversation(self, principal: Principal, conversation_id: str) -> ConversationView:
         """Return a conversation with its messages."""
-
-        def read(tx: Tx) -> ConversationView:
-            conversation = conversations.get(tx, conversation_id)
-            values = vault.values(tx, conversation_id)
-            return ConversationView(
-                conversation=conversation,
-                messages=[message_view(each, values) for each in conversations.messages(tx, conversation_id)],
-                handoffs=reveal_all(reviews.handoffs(tx, conversation_id), values)
-                if principal.role != "customer"
-                else [],
-            )
-
-        return await self.store.in_workspace(principal.workspace_id).read(read)
+        workspace, staff = self.store.in_workspace(principal.workspace_id), principal.role != "customer"
+        return await workspace.read(lambda tx: conversation_view(tx, conversation_id, staff=staff))
 
     async def post_message(
         self, principal: Principal, conversation_id: str, text: str, *, idempotency_key: str | None = None
@@ -93,11 +87,16 @@ class Service:
         text = self._readable(text)
         workspace = self.store.in_workspace(principal.workspace_id)
         request = Request(principal=principal, conversation_id=conversation_id, text=text, key=idempotency_key)
-        result = await workspace.write(lambda tx: accept(tx, request, self.assistant.version))
+        limit = self.assistant.policy.limits.message_characters
+        # A caller who goes away now must not leave a run behind that nobody works on.
+        with anyio.CancelScope(shield=True):
+            result = await workspace.write(lambda tx: accept(tx, request, self.assistant.version, limit=limit))
+            for run_id in result.superseded:
+                self.engine.cancel(run_id)
+            if result.queued:
+                self.engine.submit(Pending(principal.workspace_id, result.accepted.run_id, conversation_id))
         for run_id in result.superseded:
-            self.engine.cancel(run_id)
-        if result.queued:
-            self.engine.submit(Pending(principal.workspace_id, result.accepted.run_id, conversation_id))
+            await self.prune(run_id)
         return result.accepted
 
     def _readable(self, text: str) -> str:
@@ -190,8 +189,10 @@ class Service:
     async def cancel(self, principal: Principal, run_id: str) -> RunView:
         """Stop a run; raises ``Conflict`` when it has ended already."""
         workspace = self.store.in_workspace(principal.workspace_id)
-        await workspace.write(lambda tx: cancel(tx, run_id, principal))
-        self.engine.cancel(run_id)
+        with anyio.CancelScope(shield=True):
+            await workspace.write(lambda tx: cancel(tx, run_id, principal))
+            self.engine.cancel(run_id)
+        await self.prune(run_id)
         return await self.get_run(principal, run_id)
 
     async def list_reviews(
@@ -221,9 +222,10 @@ class Service:
             review, pending = decide(tx, review_id, answer, principal.id)
             return review_view(tx, review), pending
 
-        review, pending = await workspace.write(work)
-        if pending:
-            self.engine.submit(pending)
+        with anyio.CancelScope(shield=True):
+            review, pending = await workspace.write(work)
+            if pending:
+                self.engine.submit(pending)
         return review
 
     async def expire_reviews(self) -> int:
@@ -237,9 +239,12 @@ class Service:
     async def _expire(self, workspace_id: str, review_id: str) -> None:
         answer = {"decision": "expire", "note": "Nobody looked in time."}
         workspace = self.store.in_workspace(workspace_id)
-        try:
-            _, pending = await workspace.write(lambda tx: decide(tx, review_id, answer, "sla", status="expired"))
-        except Conflict:
-            return
-        if pending:
-            self.engine.submit(pending)
+        with anyio.CancelScope(shield=True):
+            try:
+                _, pending = await workspace.write(
+                    lambda tx: decide(tx, review_id, answer, "sla", status="expired")
+                )
+            except Conflict:
+                return
+            if pending:
+                self.engine.submit(pending)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from policies.errors import ConfigError
 
 # LangGraph reads this at import: checkpoints then load plain data only, never objects.
 os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 # The encoder comes from a package; nothing may look for it on a hub.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+PREFIX = "HANDRAIL_"
 SAMPLE = Path(__file__).resolve().parent.parent / "handrail" / "samples" / "support"
 INSTALLED_SAMPLE = Path(__file__).resolve().parent.parent.parent / "samples" / "support"
 
@@ -20,7 +24,7 @@ INSTALLED_SAMPLE = Path(__file__).resolve().parent.parent.parent / "samples" / "
 class Settings(BaseSettings):
     """Everything that differs between installations. Each is an environment variable ``HANDRAIL_...``."""
 
-    model_config = SettingsConfigDict(env_prefix="HANDRAIL_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     assistant: Path = Field(
         default=SAMPLE if SAMPLE.is_dir() else INSTALLED_SAMPLE, description="The assistant's folder."
@@ -35,3 +39,30 @@ class Settings(BaseSettings):
     run_seconds: float = Field(default=60.0, gt=0, description="A segment that takes longer goes to a person.")
     segment_attempts: int = Field(default=3, ge=1, description="Attempts at a segment before a person gets it.")
     concurrency: int = Field(default=16, ge=1, description="Segments that run at once in this process.")
+
+
+def read_settings(**given: Any) -> Settings:
+    """Read the settings; ``given`` ones (from the command line) go before the environment.
+
+    Raises ``ConfigError`` with one line for each that is wrong, which says what stands there.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        lines = [
+            f"{_name(problem['loc'], given)}: {problem['msg']} (it says {str(problem['input'])!r})."
+            for problem in error.errors()
+        ]
+        remedy = "Mend or unset it; README lists the settings with their defaults."
+        raise ConfigError("\n".join(lines), remedy=remedy, code="settings.invalid") from error
+
+
+def unknown_variables() -> list[str]:
+    """Return the variables that are named like settings and are none: most likely misspelt."""
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+
+
+def _name(location: tuple[int | str, ...], given: dict[str, Any]) -> str:
+    name = str(location[0]).removeprefix(PREFIX.lower())
+    return f"--{name}" if name in given else f"{PREFIX}{name.upper()}"

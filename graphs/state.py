@@ -15,7 +15,12 @@ class State(TypedDict, total=False):
     history: list[JSON]
     """Earlier turns, oldest first."""
     previous_intent: str | None
+    turns: int
+    """How many messages the customer sent before."""
+    too_long: bool
+    """Whether the messages that the question joins are more than is read."""
     customer: JSON
+    """Locale and attributes, personal data masked; never who the customer is."""
     language: str
     route: JSON
     autonomy: str

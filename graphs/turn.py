@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import anyio
 
 from graphs.team import Team
-from policies.errors import Overtaken
+from graphs.withdrawal import withdraw_shown
+from policies.errors import Overtaken, Unavailable
 from policies.types import JSON, Reason, Sentence, to_json
 from tools.metrics import STEP_SECONDS
 from tools.storage import conversations, events, ledger, runs
@@ -56,6 +57,8 @@ class Turn:
     intent: str | None = None
     """What the message is about; the route step finds out."""
     released: list[Sentence] = field(default_factory=list)
+    passed: list[Sentence] = field(default_factory=list)
+    """Sentences of the present draft that may leave, sent or not."""
     _notes: Notes = field(default_factory=Notes)
     _decided: int = 0
     _began: float = field(default_factory=time.perf_counter)
@@ -114,7 +117,18 @@ class Turn:
         """Write what is buffered, if anything, in a transaction of its own."""
         notes, self._notes = self._notes, Notes()
         if notes.events or notes.decisions:
-            await self.workspace.write(lambda tx: notes.write(tx, self.conversation.id, self.run), durable=False)
+            try:
+                await self.workspace.write(
+                    lambda tx: notes.write(tx, self.conversation.id, self.run), durable=False
+                )
+            except Unavailable:
+                self._put_back(notes)
+                raise
+
+    def _put_back(self, notes: Notes) -> None:
+        self._notes = Notes(
+            events=notes.events + self._notes.events, decisions=notes.decisions + self._notes.decisions
+        )
 
     async def flush_slowly(self) -> None:
         """Write the buffer from time to time until cancelled, for those who watch a slow turn."""
@@ -140,38 +154,51 @@ class Turn:
         await self.send(new, mark, durable=False)
         self.released.append(sentence)
 
-    async def send(self, new: list[NewEvent], also: Callable[[Tx], object], *, durable: bool = True) -> None:
+    async def send(
+        self,
+        new: list[NewEvent],
+        also: Callable[[Tx], object],
+        *,
+        durable: bool = True,
+        withdraw: str | None = None,
+    ) -> None:
         """Commit the buffer, ``new`` and ``also`` if the conversation is still as the run found it.
 
         What is sent in the middle of a turn need not wait for the disk: after a power cut the turn runs again.
-        Raises ``Overtaken`` or ``Fenced``, and keeps the buffer for another ending.
+        ``withdraw`` takes back what was shown, for that reason. Raises ``Overtaken`` or ``Fenced``, and keeps
+        the buffer for another ending.
         """
+        await self._commit(new, also, durable=durable, withdraw=withdraw, unmoved=True)
+
+    async def end(self, new: list[NewEvent], also: Callable[[Tx], object], *, withdraw: str) -> None:
+        """Commit the buffer, ``new`` and ``also``, whoever owns the conversation; fenced by the epoch alone."""
+        await self._commit(new, also, durable=True, withdraw=withdraw, unmoved=False)
+
+    async def _commit(
+        self,
+        new: list[NewEvent],
+        also: Callable[[Tx], object],
+        *,
+        durable: bool,
+        withdraw: str | None,
+        unmoved: bool,
+    ) -> None:
         notes, self._notes = self._notes, Notes()
         whole = Notes(events=notes.events + new, decisions=notes.decisions)
 
         def work(tx: Tx) -> None:
-            conversations.require_unmoved(tx, self.conversation.id, self.run)
+            if unmoved:
+                conversations.require_unmoved(tx, self.conversation.id, self.run)
+            if withdraw:
+                withdraw_shown(tx, self.run, withdraw)
             whole.write(tx, self.conversation.id, self.run)
             also(tx)
 
         try:
             await self.workspace.write(work, durable=durable)
-        except Overtaken:
-            self._notes = Notes(
-                events=notes.events + self._notes.events, decisions=notes.decisions + self._notes.decisions
-            )
+        except (Overtaken, Unavailable):
+            self._put_back(notes)
             raise
-
-    async def end(self, new: list[NewEvent], also: Callable[[Tx], object]) -> None:
-        """Commit the buffer, ``new`` and ``also``, whoever owns the conversation; fenced by the epoch alone."""
-        notes, self._notes = self._notes, Notes()
-        whole = Notes(events=notes.events + new, decisions=notes.decisions)
-
-        def work(tx: Tx) -> None:
-            whole.write(tx, self.conversation.id, self.run)
-            also(tx)
-
-        await self.workspace.write(work)
 
 
 def created(message_id: str) -> NewEvent:

@@ -50,38 +50,50 @@ class Reader:
         """Return those of a conversation's events that this reader may see, personal data put back."""
         staff = self._principal.role != "customer"
         visible = [event for event in batch if staff or event.audience == "customer"]
-        if not any(_has_placeholder(event.data) for event in visible):
+        wanted = _placeholders([event.data for event in visible])
+        if not wanted:
             return visible
-        values = await workspace.read(lambda tx: vault.values(tx, visible[0].conversation_id))
-        return [replace(event, data=reveal_all(event.data, values)) for event in visible]
+        values = await workspace.read(lambda tx: vault.values(tx, visible[0].conversation_id, wanted))
+        return [replace(event, data=_reveal_all(event.data, values)) for event in visible]
 
 
-def _has_placeholder(value: Any) -> bool:
+def _placeholders(value: Any) -> set[str]:
     if isinstance(value, dict):
-        return any(_has_placeholder(item) for item in value.values())
+        return _placeholders(list(value.values()))
     if isinstance(value, list):
-        return any(_has_placeholder(item) for item in value)
-    return isinstance(value, str) and PLACEHOLDER.search(value) is not None
+        return set().union(*map(_placeholders, value))
+    return set(PLACEHOLDER.findall(value)) if isinstance(value, str) else set()
 
 
-def reveal_all(value: Any, values: dict[str, str]) -> Any:
-    """Return plain data with personal data put back into its texts."""
+def revealed(tx: Tx, conversation_id: str, value: Any) -> Any:
+    """Return plain data with personal data put back into its texts; only what occurs in it is decrypted."""
+    wanted = _placeholders(value)
+    return _reveal_all(value, vault.values(tx, conversation_id, wanted)) if wanted else value
+
+
+def _reveal_all(value: Any, values: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: reveal_all(item, values) for key, item in value.items()}
+        return {key: _reveal_all(item, values) for key, item in value.items()}
     if isinstance(value, list):
-        return [reveal_all(item, values) for item in value]
+        return [_reveal_all(item, values) for item in value]
     return reveal(value, values) if isinstance(value, str) else value
 
 
-def message_view(message: Message, values: dict[str, str]) -> Message:
-    """Return a message with personal data put back."""
-    return replace(message, text=reveal(message.text, values))
+def conversation_view(tx: Tx, conversation_id: str, *, staff: bool) -> ConversationView:
+    """Return a conversation with its messages and, for staff, its handoffs."""
+    messages = conversations.messages(tx, conversation_id)
+    texts = revealed(tx, conversation_id, [each.text for each in messages])
+    return ConversationView(
+        conversation=conversations.get(tx, conversation_id),
+        messages=[replace(each, text=text) for each, text in zip(messages, texts, strict=True)],
+        handoffs=revealed(tx, conversation_id, reviews.handoffs(tx, conversation_id)) if staff else [],
+    )
 
 
 def review_view(tx: Tx, review: Review) -> Review:
     """Return a review with personal data put back into its draft and its answer."""
-    values = vault.values(tx, review.conversation_id)
-    return replace(review, draft=reveal_all(review.draft, values), answer=reveal_all(review.answer, values))
+    draft, answer = revealed(tx, review.conversation_id, [review.draft, review.answer])
+    return replace(review, draft=draft, answer=answer)
 
 
 def before_next(tx: Tx, run_id: str, after: int) -> int:
@@ -94,10 +106,10 @@ def run_view(tx: Tx, run_id: str) -> RunView:
     """Return how a run stands and what it said."""
     run = runs.get(tx, run_id)
     said, citations, route = "", [], None
-    for event in events.of_run(tx, run_id, after=0):
+    for event in events.of_types(tx, run_id, ("message.completed", "step.finished")):
         if event.type == "message.completed":
             said, citations = event.data["text"], event.data["citations"]
-        elif event.type == "step.finished" and event.data["name"] == "route":
+        elif event.data["name"] == "route":
             route = event.data.get("route")
     review = reviews.open_of_run(tx, run_id)
     return RunView(
@@ -105,7 +117,7 @@ def run_view(tx: Tx, run_id: str) -> RunView:
         conversation_id=run.conversation_id,
         status=run.status,
         outcome="review" if run.status == "waiting" else run.outcome,
-        text=reveal(said, vault.values(tx, run.conversation_id)),
+        text=revealed(tx, run.conversation_id, said),
         citations=citations,
         route=route,
         review_id=review.id if review else None,

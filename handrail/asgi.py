@@ -6,7 +6,7 @@ from handrail import use_own_packages
 
 use_own_packages()
 
-from graphs.settings import Settings  # noqa: E402
+from graphs.settings import read_settings  # noqa: E402
 from server.app import create_app  # noqa: E402
 
-app = create_app(Settings())
+app = create_app(read_settings())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+import typer.core
 from rich.console import Console
 
 from handrail import use_own_packages
 
 T = TypeVar("T")
+# Plain help shows Typer's escapes for Rich ("\\[required]") as they are, unless it thinks Rich away.
+typer.core.HAS_RICH = False
 
 app = typer.Typer(
     help="Handrail: AI workflow assistants with people in the loop, self-hosted.",
@@ -35,12 +39,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 @app.command()
 def init(folder: Annotated[Path, typer.Argument(help="Where to write the new assistant.")]) -> None:
     """Write the folder of a new assistant, ready to edit."""
-    from handrail.scaffold import write_assistant
+    from handrail.scaffold import command, data_beside, program, write_assistant
 
     made = _guarded(lambda: write_assistant(folder))
     for path in made:
-        out.print(f"  {path}")
-    out.print(f"Edit these, then: handrail ingest --assistant {folder} && handrail chat --assistant {folder}")
+        out.print(f"  {path}", markup=False, soft_wrap=True)
+    data = data_beside(folder)
+    lines = ["Edit these, then:"]
+    lines += [f"  {command(verb, folder, data)}" for verb in ("doctor", "ingest", "chat")]
+    lines += [f"  {shlex.join([program(), 'eval', 'run', str(folder / 'evals' / 'questions.yaml')])}"]
+    out.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -86,6 +94,7 @@ def ask(
     """Ask one question; the answer streams sentence by sentence."""
     from handrail.terminal import ask_once
 
+    _guarded(lambda: _said(question, "question"))
     _run(lambda: ask_once(_settings(assistant, data), out, question, as_json=as_json))
 
 
@@ -113,6 +122,7 @@ def search(
     """Search an assistant's knowledge as staff see it."""
     from handrail.terminal import show_search
 
+    _guarded(lambda: _said(query, "query"))
     _run(lambda: show_search(_settings(assistant, data), out, query, limit=limit, as_json=as_json))
 
 
@@ -137,8 +147,11 @@ def eval_run(
     """Run suites; exits 0 when their gates hold, 2 when one fails, 1 for errors."""
     from evals.cli import run_command
 
-    cache = _settings(None, None).data / "cache"
-    code = _guarded(lambda: run_command(suites, data, json_file, cache=cache, concurrency=concurrency))
+    def work() -> int:
+        cache = _settings(None, None).data / "cache"
+        return run_command(suites, data, json_file, cache=cache, concurrency=concurrency)
+
+    code = _guarded(work)
     raise typer.Exit(code)
 
 
@@ -149,10 +162,17 @@ def main() -> None:
 
 
 def _settings(assistant: Path | None, data: Path | None, **more: Any) -> Any:
-    from graphs.settings import Settings
+    from graphs.settings import read_settings
 
     given = {"assistant": assistant and assistant.resolve(), "data": data, **more}
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    return read_settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _said(words: str, name: str) -> None:
+    from policies.errors import InputError
+
+    if not words.strip():
+        raise InputError(f"The {name} is empty.", remedy="Write it in quotes after the command.")
 
 
 def _run(work: Callable[[], Awaitable[int | None]]) -> None:

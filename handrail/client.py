@@ -45,6 +45,10 @@ class Client:
         made = await self._call("POST", "/v1/conversations", json={"customer": customer or {}})
         return str(made["id"])
 
+    async def greeting(self) -> str:
+        """Return what the assistant says before anybody else."""
+        return str((await self._call("GET", "/"))["assistant"]["greeting"])
+
     async def send(self, conversation_id: str, text: str) -> AsyncIterator[JSON]:
         """Post a message and yield the run's events until it pauses or ends."""
         path = f"/v1/conversations/{conversation_id}/messages"

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from graphs.settings import Settings
 
 CONVERSATIONS = (
-    ("A question that the articles answer", "How long do I have to return a jacket I haven't worn?"),
+    ("A question that the articles answer", "How much is standard shipping to Canada?"),
     (
         "A request that a person approves first",
-        "I missed the return window by a week, can you make an exception?",
+        "I want to return my boots but it's been 70 days, can you make an exception?",
     ),
     (
         "A message that goes to a person",
@@ -26,7 +26,7 @@ CONVERSATIONS = (
 
 TRY = """
 Serving on {url} - try, in another terminal:
-  handrail ask "Do you ship to Canada, and what does it cost?"     (in .venv/bin)
+  handrail ask "How do I reset my password?"     (in .venv/bin)
   curl -s {url}/v1/reviews
   curl -s -X POST {url}/v1/reviews/{review}/decision \\
        -H 'Content-Type: application/json' -d '{{"decision": "approve"}}'

@@ -9,7 +9,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
+from handrail.scaffold import command
 from policies.errors import HandrailError
 
 if TYPE_CHECKING:
@@ -17,27 +19,40 @@ if TYPE_CHECKING:
 
 NEEDED = ("chromadb", "fastapi", "langgraph", "onnxruntime", "sentence_transformers", "sklearn", "sqlalchemy")
 FREE_BYTES = 500_000_000
+NOTHING_YET = "nothing ingested yet"
 
 
 def examine(load: Callable[[], Settings], out: Console) -> bool:
     """Print one line a check; returns whether all is well."""
     try:
         settings = load()
-    except ValueError as error:
-        out.print(f"[red]✗[/red] settings: {error}", soft_wrap=True)
+    except HandrailError as error:
+        out.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
         return False
-    checks = (_python, _packages, _weights, _disk, _assistant, _data, _server)
+    checks = (_variables, _python, _packages, _weights, _disk, _assistant, _data, _server)
     results = [_told(check, settings, out) for check in checks]
     return all(results)
 
 
 def _told(check: Callable[[Settings], str], settings: Settings, out: Console) -> bool:
     try:
-        out.print(f"[green]✓[/green] {check(settings)}", soft_wrap=True)
+        told = check(settings)
     except HandrailError as error:
-        out.print(f"[red]✗[/red] {error}", soft_wrap=True)
+        out.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
         return False
+    sign = "[dim]-[/dim]" if told.startswith(NOTHING_YET) else "[green]✓[/green]"
+    out.print(f"{sign} {escape(told)}", soft_wrap=True)
     return True
+
+
+def _variables(_settings: Settings) -> str:
+    from graphs.settings import unknown_variables
+
+    if unknown := unknown_variables():
+        raise HandrailError(
+            f"No setting is called {', '.join(unknown)}.", remedy="Mend the spelling; README lists the settings."
+        )
+    return "settings are known"
 
 
 def _python(_settings: Settings) -> str:
@@ -76,7 +91,8 @@ def _assistant(settings: Settings) -> str:
 def _data(settings: Settings) -> str:
     database = settings.data / "handrail.db"
     if not database.exists():
-        raise HandrailError(f"Nothing was ingested into {settings.data} yet.", remedy="Run `handrail ingest`.")
+        # A new folder is no fault: the first question ingests too.
+        return f"{NOTHING_YET}; run: {command('ingest', settings.assistant, settings.data)}"
     return f"data folder {settings.data}: {database.stat().st_size / 1e6:.1f} MB of rows"
 
 

@@ -27,6 +27,10 @@ class Door(Protocol):
         """Begin a conversation; returns its id."""
         ...
 
+    async def greeting(self) -> str:
+        """Return what the assistant says before anybody else."""
+        ...
+
     def send(self, conversation_id: str, text: str) -> AsyncIterator[JSON]:
         """Post a message and yield the run's events, ``{"type", "run_id", ...}``, until it pauses or ends."""
         ...
@@ -58,6 +62,10 @@ class LocalClient:
         """Begin a conversation; returns its id."""
         product = self.product
         return (await product.service.create_conversation(product.principal, customer=customer)).id
+
+    async def greeting(self) -> str:
+        """Return what the assistant says before anybody else."""
+        return self.product.assistant.file.greeting
 
     async def send(self, conversation_id: str, text: str) -> AsyncIterator[JSON]:
         """Post a message and yield the run's events until it pauses or ends."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,6 +26,23 @@ def write_assistant(folder: Path) -> list[Path]:
         target.write_bytes(path.read_bytes())
         written.append(target)
     return written
+
+
+def command(verb: str, assistant: Path, data: Path) -> str:
+    """Return a command line to copy, for this assistant and this data folder."""
+    return shlex.join([program(), verb, "--assistant", str(assistant), "--data", str(data)])
+
+
+def program() -> str:
+    """Return how this user calls ``handrail``: by its path where the shell does not find it by name."""
+    called = sys.argv[0]
+    return called if Path(called).name == "handrail" and not shutil.which("handrail") else "handrail"
+
+
+def data_beside(assistant: Path) -> Path:
+    """Return where the data of a new assistant may go: ``my-data`` beside ``my-assistant``."""
+    folder = assistant if assistant.name not in ("", "..") else assistant.resolve()
+    return folder.with_name(f"{folder.name.removesuffix('-assistant')}-data")
 
 
 def _below(folder: Path) -> list[Path]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +22,20 @@ if TYPE_CHECKING:
 JSON = dict[str, Any]
 
 
+@asynccontextmanager
+async def entered(settings: Settings, *, quiet: bool = False) -> AsyncIterator[Door]:
+    """Reach the server or open the service here; meanwhile a terminal's stderr says what is loaded."""
+    told = Console(stderr=True, quiet=quiet)
+    async with AsyncExitStack() as stack:
+        with told.status("Starting ...") as status:
+            opening = connect(settings, lambda what: status.update(f"Starting: {what} ..."))
+            door = await stack.enter_async_context(opening)
+        yield door
+
+
 async def ask_once(settings: Settings, out: Console, question: str, *, as_json: bool) -> int:
     """Ask one question, of the running server if there is one; returns the exit code."""
-    async with connect(settings, _quiet) as client:
+    async with entered(settings, quiet=as_json) as client:
         await ensure_knowledge(client, settings, out if not as_json else None)
         conversation_id = await client.create_conversation()
         if not as_json:
@@ -37,20 +52,40 @@ async def ask_once(settings: Settings, out: Console, question: str, *, as_json: 
 
 async def hold_chat(settings: Settings, out: Console) -> int:
     """Hold one conversation until the input ends; returns the exit code."""
-    import anyio
-
-    async with connect(settings, _quiet) as client:
+    async with entered(settings) as client:
         await ensure_knowledge(client, settings, out)
         conversation_id = await client.create_conversation()
         out.print("Write a message; an empty line or Ctrl-D ends the chat.", style="dim")
+        out.print(f"[bold green]Assistant:[/bold green] {escape(await client.greeting())}", soft_wrap=True)
+        lines = typed_lines(sys.stdin.fileno())
         while True:
-            try:
-                text = await anyio.to_thread.run_sync(lambda: out.input("[bold]You:[/bold] "))
-            except EOFError:
-                return 0
+            out.print("[bold]You:[/bold] ", end="")
+            text = await anext(lines, "")
             if not text.strip():
                 return 0
             await show_turn(client, out, conversation_id, text)
+
+
+async def typed_lines(source: int) -> AsyncIterator[str]:
+    """Yield the lines of an open file.
+
+    No thread waits for them, since a thread that waits in ``input()`` keeps Ctrl-C from ending the process.
+    """
+    import anyio
+
+    held, read = b"", b"\n"
+    while read:
+        try:
+            await anyio.wait_readable(source)
+        except OSError:
+            # A plain file can't be waited for, and need not be.
+            await anyio.lowlevel.checkpoint()
+        read = os.read(source, 65_536)
+        *lines, held = (held + read).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")
+    if held:
+        yield held.decode(errors="replace")
 
 
 async def show_turn(client: Door, out: Console, conversation_id: str, text: str) -> JSON:
@@ -87,7 +122,7 @@ async def ensure_knowledge(client: Door, settings: Settings, out: Console | None
 
 async def ingest_folder(settings: Settings, out: Console, folder: Path | None) -> int:
     """Ingest a folder; returns 1 when a document could not be read, though the rest went in."""
-    async with connect(settings, _quiet) as client:
+    async with entered(settings) as client:
         report = await show_ingest(client, out, folder or settings.assistant / "knowledge")
     return 1 if report["failed"] else 0
 
@@ -103,7 +138,7 @@ async def show_ingest(client: Door, out: Console, folder: Path) -> JSON:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=out) as bar:
+    with Progress(*columns, console=out, disable=not out.is_terminal) as bar:
         task = bar.add_task("Ingesting", total=None, rate="")
         async for event in client.ingest(folder):
             if event["type"] == "report":
@@ -115,8 +150,11 @@ async def show_ingest(client: Door, out: Console, folder: Path) -> JSON:
     changes = ", ".join(f"{len(report[name])} {name}" for name in ("added", "changed", "removed"))
     out.print(
         f"Knowledge: {changes}, {report['unchanged']} unchanged; {report['chunks']} chunks "
-        f"in {report['seconds']:.1f} s (index {report['index_version']})."
+        f"in {report['seconds']:.1f} s (index {report['index_version']}).",
+        soft_wrap=True,
     )
+    if report["skipped"]:
+        out.print(f"  skipped {report['skipped']} of a kind that is not read (Markdown, HTML, PDF and text are)")
     for path, reason in report["failed"]:
         out.print(f"  left out {escape(path)}: {escape(reason)}", style="red")
     return report
@@ -124,7 +162,7 @@ async def show_ingest(client: Door, out: Console, folder: Path) -> JSON:
 
 async def show_search(settings: Settings, out: Console, query: str, *, limit: int, as_json: bool) -> int:
     """Print the passages nearest to a query; returns the exit code."""
-    async with connect(settings, _quiet) as client:
+    async with entered(settings, quiet=as_json) as client:
         await ensure_knowledge(client, settings, None if as_json else out)
         passages = await client.search(query, limit)
     if as_json:
@@ -141,7 +179,3 @@ async def show_search(settings: Settings, out: Console, query: str, *, limit: in
 def print_json(out: Console, value: JSON) -> None:
     """Print one JSON object on one line, without colour or wrapping."""
     out.print(json.dumps(value, ensure_ascii=False), markup=False, soft_wrap=True)
-
-
-def _quiet(_what: str) -> None:
-    """Say nothing while things load."""

@@ -35,6 +35,9 @@ _UNITS = {
     "liter": "liter", "litre": "liter", "litres": "liter", "liters": "liter", "wh": "watt-hour",
 }  # fmt: skip
 
+# What matching without case takes for plain letters too.
+_PLAIN = str.maketrans("\u017f\u212a\u0131\u0130", "skii")
+
 _DIGITS = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _WORD_NUMBER = "|".join(sorted(_WORDS, key=len, reverse=True))
 _NUMBER = rf"(?:{_DIGITS}|(?:{_WORD_NUMBER})(?:-(?:{'|'.join(_SMALL[1:10])}))?)"
@@ -65,6 +68,7 @@ _PATTERN = re.compile(
 )
 _CURRENCY = {
     "$": "$", "us$": "$", "usd": "$", "dollar": "$", "buck": "$", "ca$": "ca$", "c$": "ca$", "cad": "ca$",
+    "au$": "au$", "a$": "au$", "nz$": "nz$",
     "€": "€", "euro": "€", "eur": "€", "£": "£", "gbp": "£", "quid": "£", "cent": "¢",
 }  # fmt: skip
 
@@ -84,7 +88,7 @@ class Fact:
 
 def facts(text: str) -> tuple[Fact, ...]:
     """Return the figures of a text in order."""
-    return tuple(fact for match in _PATTERN.finditer(text) for fact in _read(match))
+    return tuple(fact for match in _PATTERN.finditer(text.translate(_PLAIN)) for fact in _read(match, text))
 
 
 def missing(claim: str, source: str) -> tuple[Fact, ...]:
@@ -104,16 +108,16 @@ def missing(claim: str, source: str) -> tuple[Fact, ...]:
 
 def value_of(word: str) -> float:
     """Return the value of a number in digits or in words; raises ``KeyError`` for another word."""
-    plain = word.replace(",", "").lower()
+    plain = word.translate(_PLAIN).replace(",", "").lower()
     if plain[:1].isdigit():
         return float(plain)
     return sum(_WORDS[part] for part in plain.split("-"))
 
 
-def _read(match: re.Match[str]) -> Iterator[Fact]:
+def _read(match: re.Match[str], text: str) -> Iterator[Fact]:
     found = {name: value for name, value in match.groupdict().items() if value is not None}
     for kind, key, values in _keys(found):
-        yield Fact(kind=kind, key=key, text=match.group().strip(), start=match.start(), values=values)
+        yield Fact(kind=kind, key=key, text=text[slice(*match.span())].strip(), start=match.start(), values=values)
 
 
 def _keys(found: dict[str, str]) -> Iterator[tuple[Kind, str, tuple[float, ...]]]:
@@ -145,7 +149,7 @@ def _amounts(found: dict[str, str]) -> Iterator[tuple[Kind, str, tuple[float, ..
     if "money" in found or "money2" in found:
         value = value_of(found.get("money") or found["money2"])
         sign = (found.get("symbol") or found["currency"]).lower()
-        yield "money", f"{_CURRENCY[sign.rstrip('s') or sign]}{value:g}", (value,)
+        yield "money", f"{_CURRENCY.get(sign.rstrip('s'), sign)}{value:g}", (value,)
     elif "percent" in found:
         value = value_of(found["percent"])
         yield "percent", f"{value:g}%", (value,)

@@ -107,6 +107,10 @@ class RuleEntry(Strict):
     def _says_something(self) -> RuleEntry:
         if (self.effect == "say") != (self.say is not None):
             raise ValueError("`say` holds the text of a rule whose effect is `say`, and of no other")
+        if self.effect == "say" and self.on == "answer":
+            raise ValueError(
+                "a rule with `on: answer` can't `say`; hold the answer back with review, escalate or block"
+            )
         return self
 
 

@@ -8,21 +8,52 @@ in words.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from string import ascii_letters
 
 PLACEHOLDER = re.compile(r"\[(?:EMAIL|CARD|IBAN|SSN|PHONE)_[1-9]\d*\]")
 _LOOKS_LIKE_ONE = re.compile(r"\[([A-Z]+_\d+)\]")
 _DAMAGED = re.compile(r"(?:EMAIL|CARD|IBAN|SSN|PHONE)_\d+")
 
-_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
-_CARD = re.compile(r"(?<![\w-])(?:\d[ -]?){12,18}\d(?![\w-])")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
-_SSN = re.compile(r"(?<![\d-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])")
-_PHONE = re.compile(
-    r"(?<![\w#$€£.-])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?)?\d{2,4}(?:[ .-]\d{2,4}){1,4}(?![\w-])"
+Span = tuple[int, int]
+
+# What people put between groups of digits: blanks, full stops, hyphens and dashes, and what can't be seen.
+_INVISIBLE = "\u00ad\u200b-\u200d\u2060\ufeff"
+_GAP = rf"[ \t\u00a0\u2000-\u200a\u202f\u3000.\u2010-\u2015\u2212{_INVISIBLE}-]"
+
+_EMAIL = re.compile(
+    r"(?<![\w.+-])(?<![\w.+-]['’])[\w.+-]++(?:['’][\w.+-]++)*+[@＠]"
+    r"[\w-]++(?:\.[\w-]++)+"
 )
-_COMPACT_PHONE = re.compile(r"(?<![\w#])\+\d{8,15}(?!\w)")
+_IBAN = re.compile(
+    rf"(?<!\w)[A-Za-z]{{2}}[0-9]{{2}}(?:{_GAP}?[A-Za-z0-9]{{4}}){{2,7}}(?:{_GAP}?[A-Za-z0-9]{{1,4}})?(?!\w)"
+)
+_GROUP = re.compile(rf"\d+(?:[{_INVISIBLE}]+\d+)*")
+_DIGITS = re.compile(rf"{_GROUP.pattern}(?:{_GAP}{{1,3}}{_GROUP.pattern})*")
+# A card begins with a group of four (or six, or eight) and has 19 digits at most: six groups of three or more.
+_FIRST_GROUP = (4, 6, 8)
+_MOST_GROUPS = 6
+_NO_WORD = re.compile(r"\W+")
+_LETTER_VALUES = str.maketrans({letter: str(int(letter, 36)) for letter in ascii_letters})
+_SSN = re.compile(rf"(?<![\d-])(?<!\d\s)(?!000|666|9\d\d)\d{{3}}({_GAP})(?!00)\d{{2}}\1(?!0000)\d{{4}}(?![\d-])")
+_NORTH_AMERICAN = rf"\(?[2-9]\d\d\)?{_GAP}{{0,3}}\d{{3}}{_GAP}{{0,3}}\d{{4}}"
+_MORE = rf"(?:(?:{_GAP}{{0,2}}\(\d{{1,5}}\){_GAP}{{0,2}}|{_GAP}{{1,2}})\d{{2,12}})"
+_PHONE = re.compile(
+    rf"""(?<![\w#$€£])(?<![#$€£]\s)(?<!\w-)(?<!\d[.,])(?:
+    \+1{_GAP}{{0,3}}{_NORTH_AMERICAN}(?!\w)
+    |\+\(?\d{{1,15}}\)?{_MORE}{{0,6}}(?!\w)
+    |(?:1{_GAP}{{0,3}})?{_NORTH_AMERICAN}(?!\w|[.-]\d)
+    |\(\d{{2,5}}\){_GAP}{{0,2}}\d{{2,12}}{_MORE}{{0,3}}(?!\w)
+    |00?[1-9]\d{{1,13}}{_MORE}{{0,4}}(?!\w)
+    |0\d(?:{_GAP}\d\d){{4}}(?!\w)
+    |0\d{_GAP}(?!(?:19|20)\d\d\b)\d{{3,4}}(?:{_GAP}\d{{2,5}}){{1,2}}(?!\w)
+    |555{_GAP}01\d\d(?!\w|[.-]\d)
+    )""",
+    re.VERBOSE,
+)
+_GROUP_END = re.compile(r"(?<=\w)(?!\w)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +77,10 @@ class Masked:
 def find(text: str) -> list[Found]:
     """Return what looks like personal data, in order, without overlaps."""
     found: list[Found] = []
-    for kind, pattern, plausible in _KINDS:
-        for match in pattern.finditer(text):
-            item = Found(kind=kind, start=match.start(), end=match.end())
-            if plausible(match.group()) and not any(_overlap(item, other) for other in found):
-                found.append(item)
+    for kind, spans in _KINDS:
+        new = [Found(kind=kind, start=start, end=end) for start, end in spans(text)]
+        text = _without(text, new)
+        found += new
     return sorted(found, key=lambda item: item.start)
 
 
@@ -61,13 +91,14 @@ def mask(text: str, known: Mapping[str, str]) -> Masked:
     customer typed in the shape of a placeholder loses its brackets, or it could call up a stored value.
     """
     text = _LOOKS_LIKE_ONE.sub(r"(\1)", text)
-    taken = dict(known)
+    taken, highest = dict(known), _highest(known)
     new: dict[str, str] = {}
     pieces, position = [], 0
     for item in find(text):
         value = text[item.start : item.end]
         if value not in taken:
-            taken[value] = _next(item.kind, taken.values())
+            highest[item.kind] = highest.get(item.kind, 0) + 1
+            taken[value] = f"[{item.kind}_{highest[item.kind]}]"
             new[taken[value]] = value
         pieces += [text[position : item.start], taken[value]]
         position = item.end
@@ -86,43 +117,100 @@ def broken_placeholders(text: str, known: set[str]) -> list[str]:
     return [each for each in whole if each not in known] + _DAMAGED.findall(rest)
 
 
-def _next(kind: str, taken: Iterable[str]) -> str:
-    numbers = [int(each[len(kind) + 2 : -1]) for each in taken if each.startswith(f"[{kind}_")]
-    return f"[{kind}_{max(numbers, default=0) + 1}]"
+def _highest(known: Mapping[str, str]) -> dict[str, int]:
+    highest: dict[str, int] = {}
+    for placeholder in known.values():
+        kind, _, number = placeholder.strip("[]").rpartition("_")
+        highest[kind] = max(highest.get(kind, 0), int(number))
+    return highest
 
 
-def _overlap(one: Found, other: Found) -> bool:
-    return one.start < other.end and other.start < one.end
+def _without(text: str, found: list[Found]) -> str:
+    """Return the text with what was found blotted out, so that no other kind takes part of it."""
+    pieces, position = [], 0
+    for item in found:
+        pieces += [text[position : item.start], "\0" * (item.end - item.start)]
+        position = item.end
+    return "".join([*pieces, text[position:]])
 
 
-def _luhn(value: str) -> bool:
-    digits = [int(each) for each in value if each.isdigit()]
-    if len(set(digits)) == 1:
+def _whole(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
+    return (match.span() for match in pattern.finditer(text))
+
+
+def _longest(pattern: re.Pattern[str], plausible: Callable[[str], bool], text: str) -> Iterator[Span]:
+    """Yield matches, each cut after the last of its groups with which it is plausible."""
+    position = 0
+    while match := pattern.search(text, position):
+        start, stop = match.span()
+        ends = [each.start() for each in _GROUP_END.finditer(text, start, stop)]
+        end = next((each for each in reversed(ends) if plausible(text[start:each])), None)
+        if end is not None:
+            yield start, end
+        position = end or start + 1
+
+
+def _cards(text: str) -> Iterator[Span]:
+    for run in _DIGITS.finditer(text):
+        taken: list[Span] = []
+        for _, start, end in sorted(_card_windows(run.group())):
+            if all(end <= first or last <= start for first, last in taken):
+                taken.append((start, end))
+        yield from ((run.start() + start, run.start() + end) for start, end in sorted(taken))
+
+
+def _card_windows(run: str) -> Iterator[tuple[int, int, int]]:
+    """Yield the stretches of a run of digits that may be a card: how far from 16 digits, start and end.
+
+    A stretch is in groups as cards print them; others are sizes, prices and orders more often and count only when
+    they are the whole run, evenly spaced.
+    """
+    groups = [match.span() for match in _GROUP.finditer(run)]
+    count = len(groups)
+    gaps = {run[groups[n][1] : groups[n + 1][0]] for n in range(count - 1)}
+    sizes = [sum(map(str.isdecimal, run[start:end])) for start, end in groups]
+    firsts = [n for n, size in enumerate(sizes) if size in _FIRST_GROUP or size >= 13]
+    windows = {(n, last) for n in firsts for last in range(n, min(n + _MOST_GROUPS, count))}
+    windows = {(n, last) for n, last in windows if min(sizes[n : last + 1]) >= 3}
+    if len(gaps) <= 1:
+        windows.add((0, count - 1))
+    for first, last in windows:
+        start, end = groups[first][0], groups[last][1]
+        digits = [int(each) for each in run[start:end] if each.isdecimal()]
+        if _card(digits):
+            yield abs(len(digits) - 16), start, end
+
+
+def _card(digits: list[int]) -> bool:
+    if not 13 <= len(digits) <= 19 or len(set(digits)) == 1:
+        return False
+    if not (3 <= digits[0] <= 6 or (digits[0] == 2 and 2 <= digits[1] <= 7)):
         return False
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
     return (sum(doubled) + sum(digits[-1::-2])) % 10 == 0
 
 
 def _iban(value: str) -> bool:
-    compact = value.replace(" ", "")
+    compact = _NO_WORD.sub("", value)
     moved = compact[4:] + compact[:4]
-    return 15 <= len(compact) <= 34 and int("".join(str(int(each, 36)) for each in moved)) % 97 == 1
+    return 15 <= len(compact) <= 34 and int(moved.translate(_LETTER_VALUES)) % 97 == 1
 
 
 def _phone(value: str) -> bool:
-    digits = sum(each.isdigit() for each in value)
-    return (9 if value.startswith("+") else 10) <= digits <= 15 or bool(re.fullmatch(r"555-01\d\d", value))
+    digits = "".join(each for each in value if each.isdecimal())
+    if value.startswith("+"):
+        return 8 <= len(digits) <= 15
+    if digits.startswith("00"):
+        return 10 <= len(digits) <= 15
+    if digits.startswith("0"):
+        return 9 <= len(digits) <= 12
+    return 10 <= len(digits) <= 13 or digits.startswith("55501")
 
 
-def _always(_value: str) -> bool:
-    return True
-
-
-_KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
-    ("EMAIL", _EMAIL, _always),
-    ("IBAN", _IBAN, _iban),
-    ("CARD", _CARD, _luhn),
-    ("SSN", _SSN, _always),
-    ("PHONE", _COMPACT_PHONE, _always),
-    ("PHONE", _PHONE, _phone),
+_KINDS: tuple[tuple[str, Callable[[str], Iterator[Span]]], ...] = (
+    ("EMAIL", partial(_whole, _EMAIL)),
+    ("IBAN", partial(_longest, _IBAN, _iban)),
+    ("CARD", _cards),
+    ("SSN", partial(_whole, _SSN)),
+    ("PHONE", partial(_longest, _PHONE, _phone)),
 )

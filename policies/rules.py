@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cel
@@ -35,7 +35,9 @@ _LITERAL = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _WORDS = frozenset({"true", "false", "null", "in"})
 _BOUND = re.compile(r"\.(?:exists|all|exists_one|filter|map)\(\s*([a-zA-Z_]\w*)\s*,")
 _MONEY = re.compile(
-    r"[$€£]\s?(\d[\d,]*(?:\.\d+)?)|(\d[\d,]*(?:\.\d+)?)\s?(?:dollars|bucks|usd|euros?|pounds|cad)\b", re.I
+    r"[$€£]\s?(\d[\d,]*(?:\.\d+)?)"
+    r"|(?<![\d,])(?<!\d\.)(\d[\d,]*+(?:\.\d++)?)\s?(?:dollars|bucks|usd|euros?|pounds|cad)\b",
+    re.IGNORECASE,
 )
 
 
@@ -98,7 +100,7 @@ def compile_rule(entry: Any) -> Rule:
 
 def evaluate(rules: Sequence[Rule], facts: Mapping[str, Any]) -> RuleOutcome:
     """Run rules over facts; of several that fire, the strictest holds and all are named."""
-    fired = [(rule, problem) for rule in rules if (problem := _fires(rule, facts)) is not None]
+    fired = [each for rule in rules if (each := _fired(rule, facts)) is not None]
     if not fired:
         return RuleOutcome()
     outcome = strictest([rule.effect for rule, _ in fired])
@@ -109,13 +111,22 @@ def evaluate(rules: Sequence[Rule], facts: Mapping[str, Any]) -> RuleOutcome:
     return RuleOutcome(outcome=outcome, reasons=reasons, queue=deciding.queue, say=deciding.say)
 
 
-def _fires(rule: Rule, facts: Mapping[str, Any]) -> str | None:
-    """Return None when the rule does not fire, else what to add to its reason."""
+def _fired(rule: Rule, facts: Mapping[str, Any]) -> tuple[Rule, str] | None:
+    """Return None when the rule does not fire, else the rule to hold and what to add to its reason."""
     try:
         result = rule.program.execute(dict(facts))
     except Exception as error:
-        return f" (the rule could not be computed, which counts as fired: {error})"
-    return None if result is False else ""
+        why = f" (the rule could not be computed, which counts as fired: {error})"
+    else:
+        if result is False:
+            return None
+        if result is True:
+            return rule, ""
+        why = " (the rule answered neither true nor false, which counts as fired)"
+    if rule.effect is Outcome.SAY:
+        # Its words were meant for a case that nobody has established.
+        rule = replace(rule, effect=Outcome.REVIEW, say=None)
+    return rule, why
 
 
 def amounts(text: str) -> list[float]:

@@ -21,6 +21,17 @@ STREAM_EXAMPLE = (
     "id: run_1:14\nevent: run.finished\n"
     'data: {"run_id":"run_1","status":"finished","outcome":"answered"}\n\n'
 )
+_KEY = ("Idempotency-Key", "1 to 255 printable ASCII characters; a repeated key gives the first result again.")
+_ACCEPT = ("Accept", "`text/event-stream` for events; JSON otherwise.")
+_WAIT = ("Prefer", "`wait=N`: wait up to N seconds, at most 60, for the result; `respond-async`: don't wait.")
+_LAST = ("Last-Event-ID", "The id of the last event that came, such as `run_1:9`; only later ones follow.")
+_HEADERS = {
+    ("post", "/v1/conversations"): (_KEY,),
+    ("post", "/v1/conversations/{conversation_id}/messages"): (_KEY, _ACCEPT, _WAIT),
+    ("get", "/v1/conversations/{conversation_id}/events"): (_LAST,),
+    ("get", "/v1/runs/{run_id}/events"): (_LAST,),
+    ("post", "/v1/knowledge/ingest"): (_ACCEPT,),
+}
 
 
 def problems(*statuses: int) -> Responses:
@@ -39,6 +50,16 @@ def stream(description: str) -> dict[str, Any]:
     return {"description": description, "content": content}
 
 
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string"},
+    }
+
+
 def install(app: FastAPI) -> None:
     """Give the app an OpenAPI document that knows what a problem looks like."""
 
@@ -49,6 +70,8 @@ def install(app: FastAPI) -> None:
             )
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = Problem.model_json_schema()
+            for (method, path), headers in _HEADERS.items():
+                made["paths"][path][method].setdefault("parameters", []).extend(_header(*each) for each in headers)
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
 
 
 def _whole(text: str) -> str:
@@ -21,15 +22,29 @@ def _readable(text: str) -> str:
     return text
 
 
-def _exact(value: bool | int | float | str) -> bool | int | float | str:
-    if isinstance(value, int) and abs(value) >= 2**53:
-        raise ValueError("a number of this size can't be kept exactly")
-    return value
+def _value(value: object) -> bool | int | float | str:
+    # One function and no union of types: an error then points at the attribute, not at a member of the union.
+    if isinstance(value, str) and len(_readable(value)) <= 1000:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, int) and abs(value) < 2**53:
+        return value
+    raise ValueError("an attribute is true, false, a number that can be kept exactly or up to 1000 characters")
+
+
+def _names(attributes: dict[str, Any]) -> dict[str, Any]:
+    if any(not 1 <= len(_readable(name)) <= 200 for name in attributes):
+        raise ValueError("the name of an attribute has 1 to 200 characters")
+    return attributes
 
 
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_readable)]
 Value = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_readable)]
-Attribute = Annotated[bool | int | FiniteFloat | Value, AfterValidator(_exact)]
+Attribute = Annotated[
+    bool | int | float | str,
+    PlainValidator(_value, json_schema_input_type=bool | int | float | Annotated[str, Field(max_length=1000)]),
+]
 
 
 class Request(BaseModel):
@@ -43,7 +58,7 @@ class Customer(Request):
 
     id: Short | None = None
     locale: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{2,35}$")] | None = None
-    attributes: Annotated[dict[Short, Attribute], Field(max_length=50)] = {}
+    attributes: Annotated[dict[str, Attribute], Field(max_length=50), AfterValidator(_names)] = {}
 
 
 class NewConversation(Request):
@@ -199,6 +214,7 @@ class IngestOutcome(BaseModel):
     chunks: int
     seconds: float
     index_version: str
+    skipped: int
 
 
 class SearchAnswer(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,18 @@ from policies.types import Intent
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which only true and false are booleans: a bare ``on``, ``off``, ``yes`` or ``no`` is a word."""
+
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +108,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: the file is missing.", remedy="Write it; `handrail init` makes one.") from None
+        raise ConfigError(
+            f"{path}: the file is missing.", remedy="Write it; `handrail init NEW_FOLDER` makes one to copy from."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: can't be read: {error}.", remedy="Save it as UTF-8 text.") from error
 
@@ -103,8 +118,8 @@ def _text(path: Path) -> str:
 def parse_yaml(path: Path, text: str, model: type[M]) -> M:
     """Parse YAML into a model; ``ConfigError`` names file, line, field and remedy."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=_Loader)
+        data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         problem = getattr(error, "problem", None) or str(error)

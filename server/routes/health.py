@@ -18,8 +18,8 @@ DATABASE_SECONDS = 2.0
 
 
 @router.get("/", include_in_schema=False)
-async def root(request: Request) -> Response:
-    """Say what this is and where to go on."""
+async def root(request: Request, lifecycle: State) -> Response:
+    """Say what this is, who answers (null while it starts) and where to go on."""
     links = {
         "openapi": "/openapi.json",
         "conversations": "/v1/conversations",
@@ -29,7 +29,9 @@ async def root(request: Request) -> Response:
         "readiness": "/readyz",
         "metrics": "/metrics",
     }
-    return reply({"name": "handrail", "version": request.app.version, "links": links})
+    file = lifecycle.product and lifecycle.product.assistant.file
+    who = file and {"name": file.name, "title": file.title, "greeting": file.greeting}
+    return reply({"name": "handrail", "version": request.app.version, "assistant": who, "links": links})
 
 
 @router.get("/healthz", response_model=Health)

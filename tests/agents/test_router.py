@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -157,3 +158,16 @@ async def test_no_examples_out_of_scope_are_needed() -> None:
 async def test_two_intents_are_the_least() -> None:
     with pytest.raises(ValueError, match="at least two intents"):
         await LocalRouter.fit(INTENTS[:1], (), HashingEncoder())
+
+
+@pytest.mark.parametrize("between", [" also ", ", also ", ",   and also ", "; ", "\n"])
+async def test_a_second_question_is_read_apart_however_it_is_joined(between: str) -> None:
+    route = await (await router())(RouteRequest(text=f"when does the store open{between}where is my refund"))
+    assert route.autonomy is Autonomy.REVIEW
+
+
+async def test_a_message_full_of_blanks_is_routed_at_once() -> None:
+    made = await router()
+    began = time.perf_counter()
+    await made(RouteRequest(text="where is" + " " * 20_000 + "my refund"))
+    assert time.perf_counter() - began < 0.5

@@ -240,6 +240,38 @@ async def test_the_vault_keeps_values_sealed_and_forgets_them(store: Store, work
     assert await workspace.read(lambda tx: vault.values(tx, "con_1")) == {}
 
 
+async def test_a_value_keeps_its_placeholder_and_a_new_one_gets_the_next(workspace: Workspace) -> None:
+    said = ["a@b.co and c@d.co", "c@d.co again, then e@f.co", "nobody"]
+    masked = [
+        await workspace.write(lambda tx, text=each: vault.masked(tx, "con_1", text))  # type: ignore[misc]
+        for each in said
+    ]
+    assert masked == ["[EMAIL_1] and [EMAIL_2]", "[EMAIL_2] again, then [EMAIL_3]", "nobody"]
+    wanted = await workspace.read(lambda tx: vault.values(tx, "con_1", {"[EMAIL_2]", "[EMAIL_9]"}))
+    assert wanted == {"[EMAIL_2]": "c@d.co"}
+    assert await workspace.read(lambda tx: vault.values(tx, "con_1", set())) == {}
+
+
+async def test_history_leaves_out_later_questions_and_keeps_answers_to_earlier_ones(workspace: Workspace) -> None:
+    conversation_id = await a_conversation(workspace)
+    told = [("customer", "a", "A?"), ("customer", "b", "B?"), ("bot", "a", "A."), ("customer", "c", "C?")]
+
+    def tell(tx: Tx) -> None:
+        for author, run_id, words in told:
+            conversations.add_message(tx, conversation_id, author=author, text=words, run_id=run_id)  # type: ignore[arg-type]
+
+    def seen(tx: Tx, run_id: str) -> tuple[list[str], int]:
+        turns = conversations.history(tx, conversation_id, before_run=run_id)
+        return [each.text for each in turns], conversations.asked_before(tx, conversation_id, before_run=run_id)
+
+    await workspace.write(tell)
+    assert [await workspace.read(lambda tx, run=run: seen(tx, run)) for run in "abc"] == [  # type: ignore[misc]
+        ([], 0),
+        (["A?", "A."], 1),
+        (["A?", "B?", "A."], 2),
+    ]
+
+
 async def test_an_idempotency_key_recalls_its_result_for_its_body_alone(workspace: Workspace) -> None:
     scope = {"principal": "p", "route": "r", "key": "k"}
     await workspace.write(lambda tx: idempotency.remember(tx, **scope, body={"a": 1}, result={"run_id": "run_1"}))

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from handrail.cli import app
@@ -46,3 +47,42 @@ def test_init_writes_an_assistant_and_refuses_to_write_over_one(tmp_path: Path) 
     ]
     again = CliRunner().invoke(app, ["init", str(folder)])
     assert again.exit_code == 1
+
+
+def test_init_prints_commands_to_copy_unwrapped(tmp_path: Path) -> None:
+    folder = tmp_path / ("long-" * 20) / "my-assistant"
+    done = CliRunner().invoke(app, ["init", str(folder)])
+    data = folder.parent / "my-data"
+    assert done.stdout.splitlines()[-5:] == [
+        "Edit these, then:",
+        f"  handrail doctor --assistant {folder} --data {data}",
+        f"  handrail ingest --assistant {folder} --data {data}",
+        f"  handrail chat --assistant {folder} --data {data}",
+        f"  handrail eval run {folder}/evals/questions.yaml",
+    ]
+
+
+def test_an_untouched_assistant_passes_its_own_evals(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    CliRunner().invoke(app, ["init", str(folder)])
+    done = subprocess.run(
+        [sys.executable, "-m", "handrail", "eval", "run", str(folder / "evals" / "questions.yaml")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("verb", "name"), [("ask", "question"), ("search", "query")])
+def test_empty_words_are_told_before_anything_is_opened(verb: str, name: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [verb, " ", "--data", str(tmp_path / "data")])
+    assert done.exit_code == 1
+    assert done.stderr == f"The {name} is empty. Write it in quotes after the command.\n"
+    assert not (tmp_path / "data").exists()
+
+
+def test_help_shows_no_escapes() -> None:
+    done = CliRunner().invoke(app, ["search", "--help"])
+    assert "[required]" in done.stdout
+    assert "\\" not in done.stdout

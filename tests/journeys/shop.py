@@ -195,7 +195,7 @@ def opener(folder: Path, new_data: Callable[[], Path]) -> OpenShop:
         )
         drafter, checker = ScriptedDrafter(), ScriptedChecker()
 
-        async def hire(assistant: Assistant, knowledge: Knowledge, encoder: Encoder) -> Team:
+        async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
             return Team(
                 assistant=assistant,
                 router=router,

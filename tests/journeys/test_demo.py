@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -68,6 +72,36 @@ def test_search_shows_passages(handrail: list[str]) -> None:
     passages = json.loads(done.stdout)["passages"]
     assert len(passages) == 3
     assert passages[0]["document"] == "product-care-down-waterproofing-tents.md"
+
+
+@pytest.mark.parametrize(("key", "code"), [(b"\x03", 130), (b"\x04", 0)], ids=["Ctrl-C", "Ctrl-D"])
+def test_a_chat_greets_and_ends_at_once(handrail: list[str], key: bytes, code: int) -> None:
+    keyboard, terminal = pty.openpty()
+    chat = subprocess.Popen(
+        [*handrail, "chat", "--data", str(Path(handrail[1]).parent / "data")],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        preexec_fn=_own_terminal,
+    )
+    assert chat.stdout is not None
+    shown = b""
+    while not shown.endswith(b"You: "):
+        shown += os.read(chat.stdout.fileno(), 4096)
+    assert b"Assistant: Hello!" in shown
+    os.write(keyboard, key)
+    _, errors = chat.communicate(timeout=5)
+    assert (chat.returncode, errors) == (code, b"")
+    os.close(keyboard)
+    os.close(terminal)
+
+
+def _own_terminal() -> None:
+    """Let Ctrl-C on standard input reach this process."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def test_the_doctor_finds_all_well(handrail: list[str]) -> None:

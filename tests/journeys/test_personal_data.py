@@ -61,6 +61,28 @@ async def test_staff_read_it_and_write_it_without_its_being_stored(shop: Shop) -
     assert "20 7946 0018" not in stored
 
 
+async def test_a_reviewers_note_is_kept_masked_and_read_back_by_staff(shop: Shop) -> None:
+    run = (await shop.ask(await shop.conversation(), "Send my money back")).json()
+    answer = {"decision": "approve", "note": "The customer is eve@example.com."}
+    closed = (await shop.decide(run["review_id"], **answer)).json()
+    assert closed["answer"]["note"] == answer["note"]
+    await shop.settled()
+    stored = await shop.product.service.store.database.read(everything)
+    assert "eve@example.com" not in stored
+    decisions = (await shop.get(f"/v1/runs/{run['run_id']}/explanation"))["decisions"]
+    noted = [each["reasons"][0]["text"] for each in decisions if each["kind"] == "review"]
+    assert noted == ["The customer is [EMAIL_1]."]
+
+
+async def test_an_edited_reply_may_use_the_conversations_placeholders_and_no_other(shop: Shop) -> None:
+    run = (await shop.ask(await shop.conversation(), f"Send my money back, {MAIL}")).json()
+    refused = await shop.decide(run["review_id"], decision="edit", text="We write to [EMAIL_2].")
+    assert (refused.status_code, refused.json()["code"]) == (400, "input.invalid")
+    assert (await shop.decide(run["review_id"], decision="edit", text="To [EMAIL_1].")).status_code == 200
+    await shop.settled()
+    assert (await shop.get(f"/v1/runs/{run['run_id']}"))["text"] == f"To {MAIL}."
+
+
 async def test_the_brief_names_it_to_staff(shop: Shop) -> None:
     conversation = await shop.conversation()
     await shop.ask(conversation, f"I want to complain, {MAIL}")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from policies.facts import facts, missing, missing_names, names
 
@@ -20,11 +22,28 @@ from policies.facts import facts, missing, missing_names, names
         pytest.param("you may 2", ["5/2"], id="the month of May cannot be told from the verb"),
         pytest.param("1.5 inches, 40 °C", ["1.5 inch", "40 °c"], id="measures"),
         pytest.param("Closed on Sundays at noon", ["sunday", "12:00"], id="weekday and noon"),
+        pytest.param(
+            "AU$50, A$50, NZ$20, CA€5", ["au$50", "au$50", "nz$20", "ca€5"], id="currencies of other countries"
+        ),
+        pytest.param(
+            "\u017fix days, five dollar\u017f, 2 \u212am, s\u0131x, 3 Augu\u017ft",
+            ["6 day", "$5", "2 km", "6", "8/3"],
+            id="letters that only look plain without case",
+        ),
         pytest.param("version two", ["2"], id="a bare number"),
     ],
 )
 def test_figures_are_read_alike_however_they_are_written(text: str, keys: list[str]) -> None:
     assert [fact.key for fact in facts(text)] == keys
+
+
+def test_a_figure_keeps_the_letters_it_was_written_with() -> None:
+    assert [fact.text for fact in facts("İt took \u017fix days")] == ["\u017fix days"]
+
+
+@given(st.text(alphabet="0129.,-%: $€£¢ACNUZacdehikmnorstuxyſKıİ٣", max_size=30))
+def test_no_text_is_too_strange_to_read(text: str) -> None:
+    assert all(fact.text in text for fact in facts(text))
 
 
 def test_business_days_are_not_days() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import timeit
 from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from policies.folder import RuleEntry
 from policies.rules import FACTS, STRICTNESS, Rule, RuleOutcome, amounts, check_expression, compile_rule, evaluate
@@ -48,6 +50,22 @@ def test_a_rule_that_lacks_a_fact_counts_as_fired() -> None:
 
 def test_a_rule_that_answers_no_truth_value_counts_as_fired() -> None:
     assert evaluate([a_rule("odd", "turns + 1", "block")], EMPTY).outcome is Outcome.BLOCK
+
+
+@pytest.mark.parametrize("when", ['attributes.member == "yes"', "turns + 1"])
+def test_a_say_rule_that_can_not_be_computed_says_nothing_and_calls_a_person(when: str) -> None:
+    found = evaluate([a_rule("greets", when, "say", say="Welcome back!")], EMPTY)
+    assert (found.outcome, found.say, found.reasons[0].code) == (Outcome.REVIEW, None, "rule.review")
+
+
+def test_a_say_rule_that_fires_says_its_text() -> None:
+    found = evaluate([a_rule("greets", "turns == 0", "say", say="Welcome!")], EMPTY)
+    assert (found.outcome, found.say, found.reasons[0].code) == (Outcome.SAY, "Welcome!", "rule.say")
+
+
+def test_a_rule_on_the_answer_can_not_say_something() -> None:
+    with pytest.raises(ValidationError, match="can't `say`"):
+        a_rule("late", "true", "say", say="x", on="answer")
 
 
 def test_the_strictest_rule_holds_in_any_order() -> None:
@@ -92,3 +110,17 @@ def test_rules_over_known_facts_are_accepted(expression: str) -> None:
 
 def test_amounts_are_found_with_and_without_a_sign() -> None:
     assert amounts("I paid $1,250.50 and then 30 dollars, in all £12 for 3 boots") == [1250.5, 30.0, 12.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("1.2.3 dollars", []), ("1,111,111 usd", [1111111.0]), ("x 5.00 euros", [5.0]), ("$ 7 and €8.5", [7.0, 8.5])],
+)
+def test_amounts_are_whole_numbers_of_the_text(text: str, found: list[float]) -> None:
+    assert amounts(text) == found
+
+
+@pytest.mark.parametrize("piece", ["1", "1,111", "1.", "1 ", "$1,"])
+def test_amounts_of_a_long_message_are_found_at_once(piece: str) -> None:
+    text = (piece * 4000)[:4000]
+    assert min(timeit.repeat(lambda: amounts(text), number=1, repeat=3)) < 0.05

@@ -80,3 +80,17 @@ def test_it_shows_what_a_stream_looks_like(document: dict[str, Any]) -> None:
     posted = operations(document)["POST /v1/conversations/{conversation_id}/messages"]["responses"]["200"]
     assert set(posted["content"]) == {"application/json", "text/event-stream"}
     assert posted["content"]["text/event-stream"]["example"].startswith("retry: 2000\nid: run_1:")
+
+
+def test_it_names_the_headers_that_are_read(document: dict[str, Any]) -> None:
+    named = {
+        name: [each["name"] for each in operation.get("parameters", []) if each["in"] == "header"]
+        for name, operation in operations(document).items()
+    }
+    assert {name: headers for name, headers in named.items() if headers} == {
+        "POST /v1/conversations": ["Idempotency-Key"],
+        "POST /v1/conversations/{conversation_id}/messages": ["Idempotency-Key", "Accept", "Prefer"],
+        "GET /v1/conversations/{conversation_id}/events": ["Last-Event-ID"],
+        "GET /v1/runs/{run_id}/events": ["Last-Event-ID"],
+        "POST /v1/knowledge/ingest": ["Accept"],
+    }

@@ -8,6 +8,7 @@ import pytest
 
 from handrail.scaffold import write_assistant
 from policies.errors import ConfigError
+from policies.folder import Thresholds
 from tools.assistants import load_assistant
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "handrail" / "samples"
@@ -76,6 +77,33 @@ def test_a_mistake_is_told_with_file_line_field_and_remedy(
     assert f"{folder / ''}/{where}".replace("//", "/") in str(error.value)
     assert what in str(error.value)
     assert error.value.remedy
+
+
+def test_on_and_off_are_words_and_true_is_not(folder: Path) -> None:
+    policy = folder / "policy.yaml"
+    policy.write_text(
+        "languages: [no]\nrules:\n- {id: a, on: answer, when: 'size(reply) > 9', effect: review, reason: R}\n"
+    )
+    assistant = load_assistant(folder)
+    assert (assistant.policy.languages, [rule.on for rule in assistant.rules]) == (["no"], ["answer"])
+    policy.write_text("default_queue: true\n")
+    with pytest.raises(ConfigError, match=r"policy.yaml:1: default_queue: .*True"):
+        load_assistant(folder)
+
+
+def test_a_rule_on_the_answer_that_says_something_is_refused_with_its_line(folder: Path) -> None:
+    (folder / "policy.yaml").write_text(
+        "rules:\n- {id: a, on: answer, when: 'true', effect: say, say: Hi., reason: r}\n"
+    )
+    with pytest.raises(ConfigError, match=r"policy.yaml:2: rules.0: .*can't `say`"):
+        load_assistant(folder)
+
+
+@pytest.mark.parametrize("name", ["support", "blank"])
+def test_the_samples_hold_to_the_measured_thresholds(name: str) -> None:
+    thresholds = load_assistant(SAMPLES / name).policy.thresholds
+    assert (thresholds.answer_confidence, thresholds.support) == (0.2, 0.5)
+    assert thresholds == Thresholds()
 
 
 def test_a_missing_file_is_told(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,24 +41,41 @@ def sources(folder: Path) -> Iterator[Source]:
     if not folder.is_dir():
         raise ConfigError(f"There is no knowledge folder {folder}.", remedy="Create it or name another.")
     root = folder.resolve()
+    for file in _visible(root):
+        if _is_read(file) and file.resolve().is_relative_to(root):
+            yield _source(root, file)
+
+
+def count_skipped(folder: Path) -> int:
+    """Return how many files of a folder are of a kind that is not read; hidden ones don't count."""
+    return sum(not _is_read(file) for file in _visible(folder.resolve()))
+
+
+def _visible(root: Path) -> Iterator[Path]:
     for directory, names, files in os.walk(root):
         names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in sorted(files):
-            file = Path(directory, name)
-            if name.startswith(".") or file.suffix.lower() not in loaders.SUFFIXES:
-                continue
-            if file.resolve().is_relative_to(root):
-                yield _source(root, file)
+        yield from (Path(directory, name) for name in sorted(files) if not name.startswith("."))
+
+
+def _is_read(file: Path) -> bool:
+    return file.suffix.lower() in loaders.SUFFIXES
 
 
 def _source(root: Path, file: Path) -> Source:
     path = file.relative_to(root).as_posix()
     try:
-        size = file.stat().st_size
-        if size > loaders.MAX_BYTES:
-            problem = f"It has {size:,} bytes, more than {loaders.MAX_BYTES:,}. Split the document."
+        problem = _problem(file.stat())
+        if problem:
             return Source(path=path, content_hash="", data=None, problem=problem)
         data = file.read_bytes()
     except OSError as error:
         return Source(path=path, content_hash="", data=None, problem=f"It cannot be read ({error.strerror}).")
     return Source(path=path, content_hash=hashlib.sha256(data).hexdigest(), data=data)
+
+
+def _problem(status: os.stat_result) -> str:
+    if not stat.S_ISREG(status.st_mode):
+        return "It is a pipe, a socket or a device, not a file. Remove it from the folder."
+    if status.st_size > loaders.MAX_BYTES:
+        return f"It has {status.st_size:,} bytes, more than {loaders.MAX_BYTES:,}. Split the document."
+    return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio.to_thread
@@ -22,7 +22,7 @@ from tools.encoder.ports import Encoder
 from tools.knowledge import chunking, rows
 from tools.knowledge.chunking import Chunk
 from tools.knowledge.documents import LoadedDocument, Record
-from tools.knowledge.folder import Source, sources
+from tools.knowledge.folder import Source, count_skipped, sources
 from tools.knowledge.index import Index, build_index
 from tools.knowledge.rows import EncodedDocument, Scope, Version
 from tools.knowledge.vectors import VectorStore, collection_name
@@ -64,6 +64,8 @@ class IngestReport:
     """Chunks of the whole index."""
     seconds: float
     index_version: str
+    skipped: int = 0
+    """Files of the folder whose kind is not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,9 @@ async def ingest_folder(
 ) -> tuple[IngestReport, Index | None]:
     """Bring the index up to date with a folder; the index is None if nothing has changed."""
     found = await anyio.to_thread.run_sync(lambda: list(sources(folder)))
-    return await _ingest(shop, scope, found, progress)
+    skipped = await anyio.to_thread.run_sync(count_skipped, folder)
+    report, index = await _ingest(shop, scope, found, progress)
+    return replace(report, skipped=skipped), index
 
 
 async def ingest_records(

@@ -7,6 +7,7 @@ never cuts inside a placeholder such as ``[EMAIL_1]``, an address, a number, inl
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 
 Span = tuple[int, int]
 
@@ -23,13 +24,14 @@ _OPEN = re.compile(
 
 _WHOLE = re.compile(
     r"\[[A-Z][A-Z_]*_\d+\]"
-    r"|`+[^`\n]+`+"
-    r"|!?\[[^\]\n]*\]\([^)\s]*(?:\s+\"[^\"\n]*\")?\)"
+    r"|(?<!`)`++[^`\n]++`++"
+    r"|!?\[[^\]\n]{0,500}+\]\([^)\s]{0,2000}+(?:\s{1,9}+\"[^\"\n]{0,500}+\")?\)"
     r"|</?[a-zA-Z][^<>]*>"
     r"|(?:https?://|www\.)[^\s<>|]*[^\s<>|.,;:!?)\]'\"*_]"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    r"|(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+"
 )
-_END = re.compile(r"(?:[.!?]+|…)[\"'”’»)\]*_]*(?=\s|$)")
+_END = re.compile(r"(?:(?<![.!?])[.!?]++|…)[\"'”’»)\]*_]*+(?=\s|$)")
+_NEXT = re.compile(r"\s*+(.{0,2})", re.DOTALL)
 _BREAK = re.compile(
     r"\n[ \t]*(?:\r?\n[ \t]*)+|(?<=\|)[ \t]*\n|\n(?=[ \t]*(?:\||:::|(?:[-*+•]|\d{1,3}[.)]|>|#{1,6})[ \t]))"
 )
@@ -37,6 +39,7 @@ _MARKER = re.compile(r"\s*(?:(?:[-*+•](?!\*)|\d{1,3}[.)]|>|#{1,6})[ \t]+)*")
 _WORD_BEFORE = re.compile(r"(?:^|[\s(\[\"'“‘*_])([^\s(\[\"'“‘*_]+)$")
 _WORDS = re.compile(r"\S+")
 _LETTER = re.compile(r"\w")
+_LONGEST_WORD = 40
 
 
 def spans(text: str) -> tuple[Span, ...]:
@@ -78,14 +81,16 @@ def _in_block(text: str, start: int, stop: int) -> list[Span]:
 
 
 def _inside(position: int, whole: list[Span]) -> bool:
-    return any(start <= position < end - 1 for start, end in whole)
+    before = bisect_right(whole, position, key=lambda span: span[0])
+    return before > 0 and position < whole[before - 1][1] - 1
 
 
 def _ends(text: str, start: int, match: re.Match[str], stop: int) -> bool:
-    following = text[match.end() : stop].lstrip()[:2].lstrip("\"'“‘([*_`")
+    after = _NEXT.match(text, match.end(), stop)
+    following = after.group(1).lstrip("\"'“‘([*_`") if after else ""
     if following and following[0].islower():
         return False
-    before = _WORD_BEFORE.search(text, start, match.start())
+    before = _WORD_BEFORE.search(text, max(start, match.start() - _LONGEST_WORD), match.start())
     word = before.group(1).lower() if before else ""
     if not match.group().startswith(".") or match.group().startswith(".."):
         return True

@@ -15,6 +15,8 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from tools.metrics import CHECKPOINT_SECONDS
 
+_THREADS = "select thread_id from checkpoints union select thread_id from writes"
+
 
 class TimedSaver(AsyncSqliteSaver):
     """LangGraph's SQLite saver, with its calls timed."""
@@ -47,9 +49,14 @@ class TimedSaver(AsyncSqliteSaver):
         with CHECKPOINT_SECONDS.labels("prune").time():
             await super().adelete_thread(thread_id)
 
+    async def threads(self) -> set[str]:
+        """Return the ids of runs that have something here."""
+        async with self.lock, self.conn.execute(_THREADS) as cursor:
+            return {row[0] for row in await cursor.fetchall()}
+
 
 @asynccontextmanager
-async def open_checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
+async def open_checkpoints(path: Path) -> AsyncIterator[TimedSaver]:
     """Open the checkpoint file.
 
     State is plain JSON, so the serializer is given no class that it may build when it loads. The file commits

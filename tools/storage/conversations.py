@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from policies.errors import Fenced, NotFound, Overtaken
 from policies.types import JSON, Owner, Turn
@@ -40,12 +40,19 @@ _SET_OWNER = (
     .values(owner=bindparam("new_owner"), version=_c.version + 1, queue=bindparam("new_queue"))
 )
 _MESSAGES = select(tables.message).where(*_OF_IT).order_by(_m.position)
+_LAST_OF_RUN = (
+    select(func.max(_m.position))
+    .where(*_OF_IT, _m.run_id == bindparam("run"), _m.author == "customer")
+    .scalar_subquery()
+)
+_EARLIER = (_m.run_id != bindparam("run"), _m.position < _LAST_OF_RUN)
 _HISTORY = (
     select(_m.author, _m.text)
-    .where(*_OF_IT, _m.run_id != bindparam("run"))
+    .where(*_OF_IT, _m.run_id != bindparam("run"), (_m.author != "customer") | (_m.position < _LAST_OF_RUN))
     .order_by(_m.position.desc())
     .limit(bindparam("most"))
 )
+_ASKED_BEFORE = select(func.count()).where(*_OF_IT, *_EARLIER, _m.author == "customer")
 _ADOPT = (
     update(tables.message)
     .where(_m.workspace_id == bindparam("ws"), _m.run_id == bindparam("run"), _m.author == "customer")
@@ -185,9 +192,17 @@ def messages(tx: Tx, conversation_id: str) -> list[Message]:
 
 
 def history(tx: Tx, conversation_id: str, *, before_run: str, limit: int = 6) -> tuple[Turn, ...]:
-    """Return the latest turns that a run does not itself answer, oldest first."""
+    """Return the latest turns that a run does not itself answer, oldest first.
+
+    A customer's message that came after the run's own is not among them; an answer to an earlier one is.
+    """
     rows = tx.all(_HISTORY, conversation=conversation_id, run=before_run, most=limit)
     return tuple(Turn(author=row["author"], text=row["text"]) for row in reversed(rows))
+
+
+def asked_before(tx: Tx, conversation_id: str, *, before_run: str) -> int:
+    """Return how many messages the customer sent before those that a run answers."""
+    return int(tx.value(_ASKED_BEFORE, conversation=conversation_id, run=before_run))
 
 
 def adopt_messages(tx: Tx, *, from_run: str, to_run: str) -> None:

@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from policies.errors import Unavailable
 from tools.metrics import COMMIT_SIZE, WRITE_SECONDS
@@ -74,8 +74,8 @@ class Database:
         try:
             with self._reader.connect() as connection:
                 return work(connection)
-        except OperationalError as error:
-            raise _unavailable(error) from error
+        except DBAPIError as error:
+            raise _named(error) from error
 
     async def close(self) -> None:
         """Finish the writes that wait, then close."""
@@ -109,7 +109,7 @@ class Database:
                 with connection.begin():
                     done = [_attempt(connection, job) for job in group]
         except Exception as error:
-            failure = _unavailable(error) if isinstance(error, OperationalError) else error
+            failure = _named(error)
             done = [(job, None, failure) for job in group]
         for job, value, problem in done:
             if problem is None:
@@ -123,18 +123,18 @@ def _attempt(connection: Connection, job: _Job) -> tuple[_Job, Any, BaseExceptio
     try:
         value = job.work(connection)
         savepoint.commit()
-    except OperationalError as error:
-        savepoint.rollback()
-        return job, None, _unavailable(error)
     except Exception as error:
         savepoint.rollback()
-        return job, None, error
+        return job, None, _named(error)
     return job, value, None
 
 
-def _unavailable(error: Exception) -> Unavailable:
-    cause = getattr(error, "orig", error)
-    return Unavailable(f"The database does not answer: {cause}.", remedy="Check the disk and try again.")
+def _named(error: Exception) -> Exception:
+    """Return the error that callers know: all of a database but a broken constraint is ``Unavailable``."""
+    if not isinstance(error, DBAPIError) or isinstance(error, IntegrityError):
+        return error
+    # Not the error's own text: it has the statement's values in it.
+    return Unavailable(f"The database does not answer: {error.orig}.", remedy="Check the disk and try again.")
 
 
 def sqlite_engine(path: Path, *, immediate: bool) -> Engine:

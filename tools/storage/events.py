@@ -46,6 +46,12 @@ _OF_RUN = (
     .order_by(_e.run_seq)
     .limit(PAGE)
 )
+_OF_TYPES = (
+    select(_e.type, _e.data)
+    .where(_e.workspace_id == bindparam("ws"), _e.run_id == bindparam("run"))
+    .where(_e.type.in_(bindparam("types", expanding=True)))
+    .order_by(_e.run_seq)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +109,12 @@ def of_conversation(tx: Tx, conversation_id: str, *, after: int) -> list[StoredE
 def of_run(tx: Tx, run_id: str, *, after: int) -> list[StoredEvent]:
     """Return the next events of a run, a page at most; ``after`` counts the run's own numbers."""
     return [_event(row) for row in tx.all(_OF_RUN, run=run_id, after=after)]
+
+
+def of_types(tx: Tx, run_id: str, types: Sequence[str]) -> list[NewEvent]:
+    """Return all events of a run that have one of these types, without their numbers."""
+    rows = tx.all(_OF_TYPES, run=run_id, types=list(types))
+    return [NewEvent(type=row["type"], data=row["data"]) for row in rows]
 
 
 def _event(row: Any) -> StoredEvent:

@@ -21,7 +21,7 @@ SERVER = "server.json"
 def owned(data: Path) -> Iterator[None]:
     """Own a data folder, making it if need be; raises ``ConfigError`` when another process does."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(data)
         lock.acquire()
     except portalocker.LockException as error:

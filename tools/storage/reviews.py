@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from policies.errors import Conflict, NotFound
 from policies.types import JSON
@@ -13,6 +13,12 @@ from tools.storage import tables
 from tools.storage.store import Tx
 
 _w = tables.review.c
+_LATEST_OF_RUN = (
+    select(tables.review)
+    .where(_w.workspace_id == bindparam("ws"), _w.run_id == bindparam("run"))
+    .order_by(_w.created_at.desc(), _w.id.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +95,12 @@ def open_of_run(tx: Tx, run_id: str) -> Review | None:
     row = tx.one(
         select(tables.review).where(_w.workspace_id == tx.workspace_id, _w.run_id == run_id, _w.status == "open")
     )
+    return _review(row) if row else None
+
+
+def latest_of_run(tx: Tx, run_id: str) -> Review | None:
+    """Return the review that a run asked for last, open or not, or None."""
+    row = tx.one(_LATEST_OF_RUN, run=run_id)
     return _review(row) if row else None
 
 

@@ -29,6 +29,9 @@ _CLAIM = (
     .returning(tables.run)
 )
 _FOLLOW_VERSION = update(tables.run).where(*_HERE).values(conversation_version=bindparam("new_version"))
+_TAKE_BACK = (
+    update(tables.run).where(*_HERE).values(released=False, conversation_version=_r.conversation_version + 1)
+)
 _END = (
     update(tables.run)
     .where(*_HERE, _r.status.in_(UNFINISHED))
@@ -130,6 +133,11 @@ def follow_version(tx: Tx, run_id: str, version: int) -> None:
     tx.change(_FOLLOW_VERSION, run=run_id, new_version=version)
 
 
+def take_back(tx: Tx, run_id: str) -> None:
+    """Note that nothing of a run is shown any more; the message that keeps what was shown raised the version."""
+    tx.change(_TAKE_BACK, run=run_id)
+
+
 def update_claimed(tx: Tx, run_id: str, epoch: int, **values: Any) -> None:
     """Change a run that this attempt still owns; raises ``Fenced`` when it does not."""
     named = {f"new_{name}": value for name, value in values.items()}
@@ -163,6 +171,11 @@ def last_intent(tx: Tx, conversation_id: str) -> str | None:
     """Return what the conversation's latest routed run was about."""
     intent: str | None = tx.value(_LAST_INTENT, conversation=conversation_id)
     return intent
+
+
+def unfinished_ids(connection: Connection) -> set[str]:
+    """Return the ids of runs, of all workspaces, that have not ended."""
+    return set(connection.execute(select(_r.id).where(_r.status.in_(UNFINISHED))).scalars())
 
 
 def pending(connection: Connection) -> list[Pending]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +46,32 @@ def salted_digest(salt: bytes, value: str) -> str:
 
 
 def load_or_make_key(path: Path) -> bytes:
-    """Read the key file, making it on first use, readable by its owner alone."""
+    """Read the key file, making it on first use, readable by its owner alone.
+
+    Raises ``ConfigError`` if the file holds no key.
+    """
+    if not path.exists():
+        _make_key(path)
+    key = path.read_bytes().strip()
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes().strip()
-    with os.fdopen(descriptor, "wb") as file:
-        key = Fernet.generate_key()
-        file.write(key)
+        Fernet(key)
+    except ValueError as error:
+        raise ConfigError(
+            f"{path}: the file holds no key.",
+            remedy="Put back the key file of this data folder; delete the file only if the folder is new.",
+        ) from error
     return key
+
+
+def _make_key(path: Path) -> None:
+    """Write a key whole or not at all, and never over another one."""
+    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(scratch, path)
+    finally:
+        os.unlink(scratch)

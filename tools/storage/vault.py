@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import bindparam, delete, insert, select
 
+from policies.personal_data import mask
 from tools.storage import tables
 from tools.storage.store import Tx
 
@@ -15,6 +16,8 @@ _OF_IT = (_v.workspace_id == bindparam("ws"), _v.conversation_id == bindparam("c
 
 _INSERT = insert(tables.vault)
 _VALUES = select(_v.placeholder, _v.ciphertext).where(*_OF_IT).order_by(_v.placeholder)
+_VALUES_BEHIND = _VALUES.where(_v.placeholder.in_(bindparam("wanted", expanding=True)))
+_BY_DIGEST = select(_v.digest, _v.placeholder).where(*_OF_IT, _v.digest.in_(bindparam("digests", expanding=True)))
 _PLACEHOLDERS = select(_v.placeholder).where(*_OF_IT)
 _ERASE = delete(tables.vault).where(*_OF_IT)
 _ERASE_SALT = delete(tables.content_salt).where(
@@ -22,15 +25,43 @@ _ERASE_SALT = delete(tables.content_salt).where(
 )
 
 
-def values(tx: Tx, conversation_id: str) -> dict[str, str]:
-    """Return the value behind each placeholder of a conversation."""
-    rows = tx.all(_VALUES, conversation=conversation_id)
+def values(tx: Tx, conversation_id: str, wanted: Collection[str] | None = None) -> dict[str, str]:
+    """Return the value behind each placeholder of a conversation, or behind those that are wanted."""
+    if wanted is None:
+        rows = tx.all(_VALUES, conversation=conversation_id)
+    else:
+        rows = tx.all(_VALUES_BEHIND, conversation=conversation_id, wanted=sorted(wanted)) if wanted else []
     return {row["placeholder"]: tx.sealer.open(row["ciphertext"]) for row in rows}
 
 
 def placeholders(tx: Tx, conversation_id: str) -> frozenset[str]:
     """Return the placeholders that stand for something in a conversation."""
     return frozenset(row["placeholder"] for row in tx.all(_PLACEHOLDERS, conversation=conversation_id))
+
+
+def masked(tx: Tx, conversation_id: str, text: str) -> str:
+    """Return a text with placeholders for its personal data, whose values are stored when they are new.
+
+    A value that the conversation knows keeps its placeholder; it is found by digest, so nothing is decrypted.
+    """
+    first = mask(text, {})
+    if not first.values:
+        return first.text
+    result = mask(text, _known(tx, conversation_id, first.values.values()))
+    put(tx, conversation_id, result.values)
+    return result.text
+
+
+def _known(tx: Tx, conversation_id: str, found: Iterable[str]) -> dict[str, str]:
+    """Return the placeholders of values that are stored, and the last of each kind, after which new ones go on."""
+    last = {each.split("_")[0]: each for each in sorted(placeholders(tx, conversation_id), key=_number)}
+    digests = {tx.sealer.digest(value): value for value in found}
+    rows = tx.all(_BY_DIGEST, conversation=conversation_id, digests=list(digests))
+    return {each: each for each in last.values()} | {digests[row["digest"]]: row["placeholder"] for row in rows}
+
+
+def _number(placeholder: str) -> int:
+    return int(placeholder[1:-1].split("_")[1])
 
 
 def put(tx: Tx, conversation_id: str, new: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tools.knowledge import loaders
 from tools.knowledge.documents import LoadedDocument, Unreadable
-from tools.knowledge.folder import sources
+from tools.knowledge.folder import count_skipped, sources
 from tools.knowledge.loaders import load
 
 MARKDOWN = """---
@@ -139,6 +139,31 @@ def test_plain_text_is_read_by_paragraph() -> None:
     assert shown(document) == [("", "prose", "Open daily,\n9 to 5."), ("", "prose", "Closed on Sunday.")]
 
 
+def test_a_bare_line_of_plain_text_heads_what_follows() -> None:
+    text = b"Returns\n\nFees:\n\nFree in stores.\n\nShip by Friday\nat noon\n\nOpen 9 to 5\n\nThanks\n"
+
+    assert shown(load("a.txt", text)) == [
+        ("Returns > Fees", "prose", "Free in stores."),
+        ("Returns > Fees", "prose", "Ship by Friday\nat noon"),
+        ("Returns > Fees", "prose", "Open 9 to 5"),
+        ("Returns > Fees", "prose", "Thanks"),
+    ]
+
+
+def test_many_bare_lines_in_a_row_are_a_list() -> None:
+    document = load("a.txt", b"Paris\n\nLyon\n\nNice\n\nWe ship to these.\n")
+
+    assert [text for _, _, text in shown(document)] == ["Paris", "Lyon", "Nice", "We ship to these."]
+
+
+def test_a_line_that_stands_alone_in_a_pdf_heads_what_follows() -> None:
+    lines = "(Returns) Tj T* (You may send back whatever you have not worn) Tj T* (within 60 days.) Tj"
+
+    assert shown(load("a.pdf", pdf(lines))) == [
+        ("Returns", "prose", "You may send back whatever you have not worn\nwithin 60 days.")
+    ]
+
+
 def test_a_document_below_a_staff_folder_is_for_staff() -> None:
     assert load("staff/limits.txt", b"Up to $25.").audience == "staff"
     assert load("staff/limits.md", b"---\naudience: customer\n---\nUp to $25.").audience == "staff"
@@ -152,12 +177,24 @@ def test_a_document_below_a_staff_folder_is_for_staff() -> None:
         ("a.md", b"---\ntitle: [a\n---\nb", "Its front matter is not valid YAML in line 3. Mend or remove it."),
         ("a.md", b"---\naudience: stff\n---\nb", "Its audience is 'stff'. Use customer or staff."),
         ("a.md", b"# Only a heading\n", "There is no text in it."),
+        ("a.md", b" \n", "It is empty. Write it, or remove it."),
         ("a.html", b"<p> </p>", "There is no text in it."),
         ("a.pdf", b"%PDF-1.4 and then nothing", "It is not a readable PDF"),
         ("a.docx", b"PK", "This kind of file is not supported"),
         ("a.txt", b"a" * (loaders.MAX_BYTES + 1), "It has 20,971,521 bytes, more than 20,971,520."),
     ],
-    ids=["encoding", "binary", "front matter", "audience", "empty", "empty html", "broken pdf", "kind", "size"],
+    ids=[
+        "encoding",
+        "binary",
+        "front matter",
+        "audience",
+        "only a heading",
+        "empty",
+        "empty html",
+        "broken pdf",
+        "kind",
+        "size",
+    ],
 )
 def test_a_document_that_cannot_be_read_says_why(path: str, data: bytes, reason: str) -> None:
     with pytest.raises(Unreadable) as caught:
@@ -178,3 +215,4 @@ def test_hidden_files_and_links_out_of_the_folder_are_skipped(tmp_path: Path) ->
     (folder / "inside.md").symlink_to(folder / "a.md")
 
     assert [source.path for source in sources(folder)] == ["a.md", "inside.md", "more/c.txt"]
+    assert count_skipped(folder) == 1

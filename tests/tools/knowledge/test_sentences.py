@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -117,3 +118,11 @@ def test_no_cut_is_ever_inside_a_placeholder(before: str, after: str) -> None:
 )
 def test_a_growing_text_gives_up_its_finished_sentences_only(text: str, whole: str) -> None:
     assert text[: finished(text)] == whole
+
+
+@pytest.mark.parametrize("piece", ["a", "[a](", "Mr. ", "[", "`", ".", ". ", "a@b.c. ", "a@", "<a ", "![a"])
+def test_a_long_text_is_cut_at_once(piece: str) -> None:
+    text = (piece * 80_000)[:80_000] + "x"
+    began = time.perf_counter()
+    spans(text)
+    assert time.perf_counter() - began < 0.5

@@ -33,6 +33,8 @@ def load(path: str, data: bytes) -> LoadedDocument:
     loader = _LOADERS.get(PurePosixPath(path).suffix.lower())
     if loader is None:
         raise Unreadable("This kind of file is not supported.", remedy="Use Markdown, HTML, PDF or plain text.")
+    if not data.strip():
+        raise Unreadable("It is empty.", remedy="Write it, or remove it.")
     document = loader(path, data)
     if not document.blocks:
         raise Unreadable(

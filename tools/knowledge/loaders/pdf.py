@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tools.knowledge.documents import Block, LoadedDocument, Unreadable, audience_of
-from tools.knowledge.loaders.plain import paragraphs, title_from
+from tools.knowledge.documents import LoadedDocument, Unreadable, audience_of
+from tools.knowledge.loaders.plain import blocks, is_heading, title_from
 
 MAX_PAGES = 2000
 
@@ -45,7 +45,7 @@ def load(path: str, data: bytes) -> LoadedDocument:
         audience=audience_of(named.group(1) if named else None, path),
         media_type="application/pdf",
         text=text,
-        blocks=tuple(Block(start=start, end=end, heading="") for start, end in paragraphs(text)),
+        blocks=blocks(text),
     )
 
 
@@ -53,8 +53,10 @@ def _page(text: str) -> str:
     lines = [line.strip() for line in _HYPHEN.sub("", text).replace("\x00", "").split("\n")]
     width = max((len(line) for line in lines), default=0)
     written = ""
-    for line in lines:
-        written += line
-        ended = not line or (len(line) < _SHORT * width and line.endswith((".", "!", "?", ":")))
-        written += "\n\n" if ended else "\n"
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        short = len(line) < _SHORT * width
+        begins = not written or written.endswith("\n\n")
+        heads = begins and short and is_heading(line) and after[:1].isupper()
+        ended = not line or (short and line.endswith((".", "!", "?", ":")))
+        written += line + ("\n\n" if heads or ended else "\n")
     return re.sub(r"\n{3,}", "\n\n", written).strip()

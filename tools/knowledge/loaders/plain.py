@@ -1,4 +1,4 @@
-"""Plain text: paragraphs, with front matter if there is any."""
+"""Plain text: paragraphs below their headings, with front matter if there is any."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any
 
 from tools.knowledge.documents import Block, LoadedDocument, Unreadable, audience_of
 
+HEADING_WORDS = 8
+# Two headings in a row are a title and a section; more in a row are a list.
+_HEADINGS_IN_A_ROW = 2
+
+_HEADING = re.compile(r"(?:\d+(?:\.\d+)*[.)]?[ \t]+)?[A-Z][^\n\d:;.!?…|]*[\w)\"'”’]:?")
 _PARAGRAPH = re.compile(r"\S(?:.|\n(?![ \t\r]*\n))*")
 
 
@@ -21,7 +26,7 @@ def load(path: str, data: bytes) -> LoadedDocument:
         audience=audience_of(meta.get("audience"), path),
         media_type="text/plain",
         text=text,
-        blocks=tuple(Block(start=start, end=end, heading="") for start, end in paragraphs(text, body)),
+        blocks=blocks(text, body),
     )
 
 
@@ -64,8 +69,35 @@ def title_from(path: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def paragraphs(text: str, start: int = 0) -> list[tuple[int, int]]:
-    """Return start and end of each stretch without a blank line."""
+def blocks(text: str, start: int = 0) -> tuple[Block, ...]:
+    """Return the paragraphs of a text, each below the bare line that heads it."""
+    found: list[Block] = []
+    heading = ""
+    waiting: list[tuple[int, int]] = []
+    for span in _paragraphs(text, start):
+        if is_heading(text[slice(*span)]):
+            waiting.append(span)
+            continue
+        if 0 < len(waiting) <= _HEADINGS_IN_A_ROW:
+            heading = " > ".join(text[slice(*each)].removesuffix(":") for each in waiting)
+        else:
+            found.extend(_prose(waiting, heading))
+        waiting = []
+        found.extend(_prose([span], heading))
+    # Lines that nothing follows head nothing.
+    return (*found, *_prose(waiting, heading))
+
+
+def is_heading(paragraph: str) -> bool:
+    """Say whether a paragraph reads as a heading: one short line without a stop at its end, or figures."""
+    return _HEADING.fullmatch(paragraph) is not None and len(paragraph.split()) <= HEADING_WORDS
+
+
+def _prose(spans: list[tuple[int, int]], heading: str) -> list[Block]:
+    return [Block(start=start, end=end, heading=heading) for start, end in spans]
+
+
+def _paragraphs(text: str, start: int) -> list[tuple[int, int]]:
     return [
         (match.start(), match.start() + len(match.group().rstrip())) for match in _PARAGRAPH.finditer(text, start)
     ]

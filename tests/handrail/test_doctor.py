@@ -1,0 +1,65 @@
+"""The doctor tells mistakes in plain words, and a new folder is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from handrail.cli import app
+from handrail.scaffold import data_beside, write_assistant
+
+
+def test_a_new_data_folder_is_no_fault(tmp_path: Path) -> None:
+    folder, data = tmp_path / "my-assistant", tmp_path / "my data"
+    write_assistant(folder)
+    done = CliRunner().invoke(app, ["doctor", "--assistant", str(folder), "--data", str(data)])
+    assert done.exit_code == 0
+    command = f"handrail ingest --assistant {folder} --data '{data}'"
+    assert f"- nothing ingested yet; run: {command}" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        (
+            "HANDRAIL_PORT",
+            "99999",
+            "HANDRAIL_PORT: Input should be less than or equal to 65535 (it says '99999').",
+        ),
+        ("HANDRAIL_CONCURRENCY", "-1", "HANDRAIL_CONCURRENCY: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_setting_is_told_alike_by_the_doctor_and_by_a_command(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    for command in (["doctor"], ["ask", "hi"], ["eval", "run", "none.yaml"]):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 1
+        assert told in done.output
+        assert done.output.rstrip().endswith("Mend or unset it; README lists the settings with their defaults.")
+
+
+def test_a_wrong_option_is_told_by_its_own_name() -> None:
+    done = CliRunner().invoke(app, ["serve", "--port", "99999"])
+    assert done.exit_code == 1
+    assert done.output.startswith("--port: ")
+
+
+def test_the_doctor_tells_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HANDRAIL_PROT", "1")
+    done = CliRunner().invoke(app, ["doctor", "--data", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[0] == (
+        "✗ No setting is called HANDRAIL_PROT. Mend the spelling; README lists the settings."
+    )
+
+
+@pytest.mark.parametrize(
+    ("assistant", "data"),
+    [("../my-assistant", "../my-data"), ("shop", "shop-data"), ("/srv/shop/", "/srv/shop-data")],
+)
+def test_a_new_assistants_data_goes_beside_it(assistant: str, data: str) -> None:
+    assert data_beside(Path(assistant)) == Path(data)
