@@ -27,7 +27,7 @@ CLOSE = 0.1
 """A sentence whose score is this near to the best one's is quoted with it."""
 ENOUGH = 0.2
 """Below this probability that the passages answer, nothing is drafted."""
-LEAST = 1.3
+LEAST = 1.4
 """Below this score of the best sentence, nothing is drafted."""
 OPEN = 0.2
 """A question of several is still open if some sentence scores this much more for it than what is quoted."""

@@ -52,7 +52,7 @@ class RouterSettings:
     """Below this confidence, rivals count and the strictest of them decides the autonomy."""
     rival: float = 0.15
     """An intent with at least this probability is a rival of the best one."""
-    second_question: float = 0.6
+    second_question: float = 0.45
     """A sentence this sure of a stricter intent makes the whole message stricter."""
     follow_up_words: int = 7
     """A message with more words stands for itself."""

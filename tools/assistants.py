@@ -19,6 +19,7 @@ from policies.types import Intent
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
+_COPY = "Write it; `handrail init NEW_FOLDER` makes one to copy from."
 
 
 class _Loader(yaml.SafeLoader):
