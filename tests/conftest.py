@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sniffio import current_async_library_cvar
 
 LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
 
@@ -50,3 +51,9 @@ def no_network() -> Iterator[None]:
 def anyio_backend() -> str:
     """Run async tests on asyncio, the only loop the server runs on."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_loop_left_over() -> None:
+    """Forget that an earlier test ran a loop; a fixture's context outlives it, and ``anyio.run`` looks there."""
+    current_async_library_cvar.set(None)
