@@ -116,17 +116,6 @@ def get(tx: Tx, conversation_id: str) -> Conversation:
     return _conversation(row)
 
 
-def recent(tx: Tx, limit: int) -> list[Conversation]:
-    """Return the newest conversations, newest first."""
-    rows = tx.all(
-        select(tables.conversation)
-        .where(_c.workspace_id == tx.workspace_id)
-        .order_by(_c.created_at.desc())
-        .limit(limit)
-    )
-    return [_conversation(row) for row in rows]
-
-
 def _conversation(row: Any) -> Conversation:
     return Conversation(
         id=row["id"],
