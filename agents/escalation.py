@@ -22,6 +22,8 @@ class EscalationRequest:
     queue: str
     priority: str
     customer_message: str
+    done: tuple[str, ...] = ()
+    """Actions that were carried out."""
 
 
 class LocalEscalation:
@@ -54,6 +56,8 @@ def _tried(request: EscalationRequest) -> list[str]:
     if request.passages:
         titles = dict.fromkeys(passage.title for passage in request.passages)
         tried.append(f"Searched the articles; looked at {', '.join(list(titles)[:FOUND])}.")
+    if request.done:
+        tried.append(f"Did {', '.join(request.done)}.")
     if request.sentences:
         tried.append("Drafted: " + " ".join(sentence.text for sentence in request.sentences))
     return tried
@@ -64,6 +68,8 @@ def _found(request: EscalationRequest) -> list[str]:
 
 
 def _next_step(request: EscalationRequest) -> str:
+    if any(reason.code == "act.unknown" for reason in request.reasons):
+        return "Find out first whether what was begun has been done; nothing will try it again. Then answer."
     if request.sentences:
         return "Check the draft against what was asked; send, change or dismiss it."
     if request.route and request.route.intent:

@@ -30,11 +30,13 @@ from anyio.abc import SocketStream
 from rich.console import Console
 from rich.progress import Progress
 
+from evals.postgres import free_port, private_postgres
 from graphs.settings import SAMPLE
 
 JSON = dict[str, Any]
 QUESTIONS = SAMPLE / "evals" / "answerable-dev.jsonl"
 READY_SECONDS = 120
+QUIET = subprocess.DEVNULL
 STEPS = ("intake", "route", "retrieve", "draft", "check")
 
 
@@ -143,26 +145,53 @@ def _percentiles(seconds: list[float]) -> JSON:
 
 
 @contextmanager
-def server(data: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Start a server of its own on a free port and stop it in the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "handrail", "serve", "--port", str(port), "--data", str(data)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+def handrail(data: Path, *command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command of ours beside this process and stop it in the end."""
+    whole = [sys.executable, "-m", "handrail", *command, "--data", str(data)]
+    process = subprocess.Popen(whole, stdout=QUIET, env={**os.environ, **environment})  # noqa: TID251
     try:
-        yield port, process
+        yield process
     finally:
         process.terminate()
         process.wait(30)
 
 
-def wait_ready(port: int) -> float:
-    """Return the seconds until the server says it is ready; raises ``TimeoutError`` after a while."""
+@dataclass(frozen=True)
+class Running:
+    """What is measured: a server, and who works for it (itself when embedded)."""
+
+    port: int
+    metrics_port: int
+    pids: dict[str, int]
+
+
+@contextmanager
+def installation(data: Path, *, postgres: bool) -> Iterator[Running]:
+    """Start a server over a filled data folder; over PostgreSQL, a worker beside it."""
+    port, metrics_port = free_port(), free_port()
+    serve = ("serve", "--port", str(port))
+    if not postgres:
+        subprocess.run([sys.executable, "-m", "handrail", "ingest", "--data", str(data)], check=True, stdout=QUIET)
+        with handrail(data, *serve) as server:
+            yield Running(port, port, {"server": server.pid})
+        return
+    with private_postgres(durable=True) as database:
+        shared = {"HANDRAIL_DATABASE_URL": database.create("bench")}
+        for command in (("db", "upgrade"), ("ingest",)):
+            with handrail(data, *command, **shared) as process:
+                process.wait(READY_SECONDS)
+        work = ("worker", "--metrics-port", str(metrics_port))
+        with handrail(data, *work, **shared) as worker, handrail(data, *serve, **shared) as server:
+            wait_ready(metrics_port, "/metrics")
+            yield Running(port, metrics_port, {"server": server.pid, "worker": worker.pid})
+
+
+def wait_ready(port: int, path: str = "/readyz") -> float:
+    """Return the seconds until a process says it is ready; raises ``TimeoutError`` after a while."""
     began = time.perf_counter()
     while time.perf_counter() - began < READY_SECONDS:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200:
+            if httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5).status_code == 200:
                 return time.perf_counter() - began
         except httpx.TransportError:
             pass
@@ -211,18 +240,18 @@ def read_questions() -> list[str]:
     return [json.loads(line)["input"]["turns"][-1] for line in QUESTIONS.read_text().splitlines()]
 
 
-async def measure(port: int, pid: int, turns: int, out: Console) -> JSON:
+async def measure(running: Running, turns: int, out: Console) -> JSON:
     """Warm up, then measure at each number of clients; the budget is taken at one client."""
     questions = read_questions()
     results: JSON = {"loads": []}
     with Progress(console=out) as bar:
-        await load(port, questions, 2, 20, bar)
+        await load(running.port, questions, 2, 20, bar)
         for clients in (1, 20, 60):
-            before = scrape(port)
-            results["loads"].append(await load(port, questions, clients, turns, bar))
+            before = scrape(running.metrics_port)
+            results["loads"].append(await load(running.port, questions, clients, turns, bar))
             if clients == 1:
-                results["budget_1_client"] = budget(before, scrape(port), turns)
-    results["resident_mb"] = resident_mb(pid)
+                results["budget_1_client"] = budget(before, scrape(running.metrics_port), turns)
+    results["resident_mb"] = {name: resident_mb(pid) for name, pid in running.pids.items()}
     return results
 
 
@@ -230,17 +259,20 @@ def main() -> None:
     """Run the benchmark and print its result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=200, help="turns at each number of clients")
+    parser.add_argument("--postgres", action="store_true", help="over PostgreSQL, with one server and one worker")
     arguments = parser.parse_args()
     out = Console(stderr=True)
-    with tempfile.TemporaryDirectory(prefix="handrail-bench-") as folder:
-        data = Path(folder)
-        command = [sys.executable, "-m", "handrail", "ingest", "--data", str(data)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        with server(data) as (port, process):
-            ready = wait_ready(port)
-            results = anyio.run(measure, port, process.pid, arguments.turns, out)
+    with (
+        tempfile.TemporaryDirectory(prefix="handrail-bench-") as folder,
+        installation(Path(folder), postgres=arguments.postgres) as running,
+    ):
+        ready = wait_ready(running.port)
+        results = anyio.run(measure, running, arguments.turns, out)
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "machine": platform.machine()}
-    print(json.dumps({"machine": machine, "ready_seconds": round(ready, 2), **results}, indent=2))  # noqa: T201
+    where = "postgresql, one worker" if arguments.postgres else "sqlite, embedded"
+    print(  # noqa: T201
+        json.dumps({"machine": machine, "storage": where, "ready_seconds": round(ready, 2), **results}, indent=2)
+    )
 
 
 if __name__ == "__main__":

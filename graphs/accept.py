@@ -6,14 +6,17 @@ import secrets
 from dataclasses import dataclass
 
 from graphs.delivery import finished
+from graphs.effects import abandon
 from graphs.nodes import review_reason
 from graphs.turn import STEPS_PER_ATTEMPT
 from graphs.views import revealed
 from graphs.withdrawal import withdraw_shown
+from graphs.work import segment_job
 from policies.errors import Conflict, InputError
 from policies.personal_data import PLACEHOLDER, broken_placeholders, reveal
 from policies.types import JSON, Owner, Principal, to_json
-from tools.storage import conversations, events, idempotency, ledger, reviews, runs, vault
+from tools.jobs.ports import Jobs
+from tools.storage import conversations, events, idempotency, ledger, receipts, reviews, runs, vault
 from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
 from tools.storage.ledger import Decision
@@ -61,8 +64,6 @@ class Taken:
     accepted: Accepted
     superseded: tuple[str, ...] = ()
     """Runs that the message has ended."""
-    queued: bool = False
-    """Whether there is a run for the engine to work on."""
 
 
 def begin(tx: Tx, principal: Principal, assistant: str, customer: JSON, key: str | None) -> Conversation:
@@ -77,17 +78,19 @@ def begin(tx: Tx, principal: Principal, assistant: str, customer: JSON, key: str
     return conversation
 
 
-def accept(tx: Tx, request: Request, assistant_version: str, *, limit: int) -> Taken:
-    """Take a message in: it supersedes what has not shown anything yet, and waits behind what has.
+def accept(tx: Tx, request: Request, assistant_version: str, *, limit: int, jobs: Jobs) -> Taken:
+    """Take a message in, with the job that answers it: it supersedes what has not shown anything yet, and waits
+    behind what has.
 
     ``limit`` is how many characters of questions a run answers together; beyond it, a person gets them.
     """
     if stored := _recalled(tx, request):
-        accepted = Accepted(**{**stored, "replayed": True})
-        return Taken(accepted=accepted, queued=runs.get(tx, accepted.run_id).status == "queued")
+        return Taken(accepted=Accepted(**{**stored, "replayed": True}))
+    conversation = conversations.lock(tx, request.conversation_id)
     run_id = tx.ids.new("run")
-    superseded, earlier = _make_way(tx, request.conversation_id, run_id)
-    conversation = conversations.get(tx, request.conversation_id)
+    superseded, earlier = _make_way(tx, conversation.id, run_id)
+    if superseded:
+        conversation = conversations.get(tx, conversation.id)
     text = vault.masked(tx, conversation.id, request.text)
     said = conversations.add_message(tx, conversation.id, author="customer", text=text, run_id=run_id)
     version = conversation.version + 1
@@ -105,8 +108,9 @@ def accept(tx: Tx, request: Request, assistant_version: str, *, limit: int) -> T
     runs.create(tx, run_id=run_id, values=values)
     data = {"message_id": said.id, "author": "customer", "text": text}
     events.append(tx, conversation.id, [NewEvent(type="message.created", data=data)], run_id=run_id)
-    queued = conversation.owner is Owner.BOT
-    if not queued:
+    if conversation.owner is Owner.BOT:
+        jobs.enqueue(tx, segment_job(Pending(tx.workspace_id, run_id, conversation.id)))
+    else:
         runs.end(tx, run_id, "handed_over")
         events.append(tx, conversation.id, [finished("handed_over")], run_id=run_id)
     accepted = Accepted(
@@ -117,7 +121,7 @@ def accept(tx: Tx, request: Request, assistant_version: str, *, limit: int) -> T
         after=conversation.last_event,
     )
     _remember(tx, request, accepted)
-    return Taken(accepted=accepted, superseded=superseded, queued=queued)
+    return Taken(accepted=accepted, superseded=superseded)
 
 
 def _question(texts: list[str], limit: int) -> JSON:
@@ -149,14 +153,16 @@ def _remember(tx: Tx, request: Request, accepted: Accepted) -> None:
 def _make_way(tx: Tx, conversation_id: str, run_id: str) -> tuple[tuple[str, ...], list[str]]:
     """End the runs that a new message overtakes; return their ids and the questions to answer as well.
 
-    Those that have shown something, bring a person's answer or go to a person go first.
+    Those that have shown something, bring a person's answer, go to a person or have begun an effect go first.
     """
     ended, questions = [], []
     for run in runs.unfinished(tx, conversation_id):
         if run.status == "waiting":
             _make_stale(tx, run)
             ended.append(run.id)
-        elif not (run.released or run.resume is not None or run.input.get("too_long")):
+        elif not (
+            run.released or run.resume is not None or run.input.get("too_long") or receipts.has_any(tx, run.id)
+        ):
             runs.end(tx, run.id, "superseded")
             events.append(tx, conversation_id, [finished("superseded")], run_id=run.id)
             conversations.adopt_messages(tx, from_run=run.id, to_run=run_id)
@@ -175,11 +181,10 @@ def _make_stale(tx: Tx, run: Run) -> None:
     events.append(tx, run.conversation_id, [finished("stale")], run_id=run.id)
 
 
-def decide(
-    tx: Tx, review_id: str, answer: JSON, by: str, *, status: str = "decided"
-) -> tuple[Review, Pending | None]:
+def decide(tx: Tx, review_id: str, answer: JSON, by: str, *, jobs: Jobs, status: str = "decided") -> Review:
     """Close a review with an answer, write it to the ledger and queue its run again, in one transaction."""
     review = reviews.get(tx, review_id)
+    conversations.lock(tx, review.conversation_id)
     answer = {**answer, "by": by}
     if answer["decision"] == "edit":
         answer["text"] = _edited(tx, review, answer)
@@ -189,9 +194,9 @@ def decide(
         answer["note"] = vault.masked(tx, review.conversation_id, answer["note"])
     closed = _close(tx, review, status, answer, by)
     _record(tx, review, answer, "person" if status == "decided" else "policy")
-    resumed = runs.resume(tx, review.run_id, answer)
-    pending = Pending(tx.workspace_id, review.run_id, review.conversation_id) if resumed else None
-    return closed, pending
+    if runs.resume(tx, review.run_id, answer):
+        jobs.enqueue(tx, segment_job(Pending(tx.workspace_id, review.run_id, review.conversation_id)))
+    return closed
 
 
 def _close(tx: Tx, review: Review, status: str, answer: JSON, by: str) -> Review:
@@ -233,10 +238,12 @@ def _edited(tx: Tx, review: Review, answer: JSON) -> str:
 def cancel(tx: Tx, run_id: str, principal: Principal) -> None:
     """End a run from outside, with the review it waits for; raises ``Conflict`` when it has ended already."""
     run = runs.get(tx, run_id)
+    conversations.lock(tx, run.conversation_id)
     if not runs.end(tx, run_id, "cancelled"):
         raise Conflict(f"The run {run_id} has ended already.", code="run.finished")
     if review := reviews.open_of_run(tx, run_id):
         reviews.close(tx, review.id, status="stale", answer=None, by=principal.id)
+    abandon(tx, run)
     withdraw_shown(tx, run, "cancelled")
     reason = {"code": "run.cancelled", "text": f"Cancelled by {principal.id}."}
     body = {"actor": {"type": principal.role, "id": principal.id}, "outcome": "cancelled", "reasons": [reason]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +17,16 @@ from agents.checker import LocalChecker
 from agents.drafter import LocalDrafter
 from agents.escalation import LocalEscalation
 from agents.router import LocalRouter, RouterSettings
-from graphs.engine import Engine
+from graphs.backend import Backend, open_backend
+from graphs.faults import Faults, NoFaults
 from graphs.hub import Hub
+from graphs.running import Running, hear
 from graphs.segments import Segments
 from graphs.service import Service
 from graphs.settings import Settings
 from graphs.support import build_support_graph
 from graphs.team import Team
-from policies.errors import HandrailError
+from policies.errors import ConfigError
 from policies.types import Principal
 from tools.assistants import Assistant, load_assistant
 from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
@@ -33,16 +35,12 @@ from tools.encoder.ports import Encoder
 from tools.evidence import stored_vectors
 from tools.guards.language import identify_language, warm_up
 from tools.knowledge.base import Knowledge, open_knowledge
-from tools.storage import idempotency, runs
-from tools.storage.checkpoints import TimedSaver, open_checkpoints
-from tools.storage.database import open_database
-from tools.storage.lock import owned
-from tools.storage.sealing import Sealer, load_or_make_key
+from tools.knowledge.vectors import IN_MEMORY
+from tools.storage.installation import require_key
+from tools.storage.sealing import Sealer, is_key, load_or_make_key
 from tools.storage.store import Store
 
 log = logging.getLogger("handrail")
-TICK_SECONDS = 5.0
-HOUR_SECONDS = 3600.0
 Hire = Callable[[Assistant, Knowledge, Encoder], Awaitable[Team]]
 
 
@@ -63,66 +61,96 @@ class Product:
 async def open_product(
     settings: Settings,
     *,
+    works: bool = True,
+    queues: Sequence[str] | None = None,
     announce: Callable[[str], None] = log.info,
     clock: Clock | None = None,
     ids: Ids | None = None,
     hire: Hire | None = None,
+    faults: Faults | None = None,
 ) -> AsyncIterator[Product]:
-    """Build the service, take up runs that an earlier process left, and close everything in the end.
+    """Build the service, deliver jobs of ``queues`` (all when None) if it ``works``, and close all in the end.
 
-    ``announce`` is told what takes long; ``hire`` finds other agents than ``build_team``. Raises ``ConfigError``
-    for what the operator must mend, also when another process owns the data folder.
+    At the end, what is being worked on has ``HANDRAIL_DRAIN_SECONDS`` to finish; the rest is taken up by another
+    process, or by the next. ``announce`` is told what takes long; ``hire`` finds other agents than ``build_team``;
+    ``faults`` go wrong on purpose.
+    Raises ``ConfigError`` for what the operator must mend, also when another process owns the data folder.
     """
     clock, ids = clock or SystemClock(), ids or TimeOrderedIds()
     assistant = load_assistant(settings.assistant)
     async with AsyncExitStack() as stack:
-        stack.enter_context(owned(settings.data))
         # Our matrices are small: a second BLAS thread costs more than it saves, and other threads wait for it.
         stack.enter_context(threadpool_limits(1, "blas"))
-        database = await stack.enter_async_context(open_database(settings.data / "handrail.db"))
+        backend = await stack.enter_async_context(open_backend(settings, clock))
+        sealer = Sealer(await anyio.to_thread.run_sync(_vault_key, settings))
+        await backend.database.write(partial(require_key, sealer=sealer))
         announce("loading the encoder")
         encoder = await stack.enter_async_context(
             open_encoder(assistant.file.encoder, settings.data / "cache", announce)
         )
-        chroma = settings.chroma_url or settings.data / "chroma"
-        base = await stack.enter_async_context(open_knowledge(database, encoder, chroma, clock=clock, ids=ids))
+        base = await stack.enter_async_context(
+            open_knowledge(backend.database, encoder, _vector_store(settings), clock=clock, ids=ids)
+        )
         knowledge = base.of(settings.workspace, assistant.name)
         announce("teaching the router the intents")
         team = await (hire or partial(build_team, cache=settings.data / "cache"))(assistant, knowledge, encoder)
         await knowledge.index()
-        checkpoints = await stack.enter_async_context(open_checkpoints(settings.data / "checkpoints.db"))
         hub = Hub()
-        sealer = Sealer(load_or_make_key(settings.data / "vault.key"))
-        store = Store(database=database, clock=clock, ids=ids, sealer=sealer, publish=hub.publish)
-        segments = _segments(settings, store, checkpoints, team)
-        tasks = await stack.enter_async_context(anyio.create_task_group())
-        engine = Engine(tasks, segments.work, concurrency=settings.concurrency)
-        service = Service(store=store, hub=hub, engine=engine, assistant=assistant, prune=segments.prune)
-        for pending in await database.read(runs.pending):
-            engine.submit(pending)
-        tasks.start_soon(_keep_house, service, segments)
+        store = Store(
+            database=backend.database,
+            clock=clock,
+            ids=ids,
+            sealer=sealer,
+            publish=hub.publish,
+            heard=lambda ring: hear(hub, segments, ring),
+        )
+        segments = _segments(settings, store, backend, team, faults or NoFaults())
+        service = Service(store=store, hub=hub, jobs=backend.jobs, assistant=assistant, prune=segments.prune)
+        running = Running(
+            settings=settings, backend=backend, service=service, segments=segments, knowledge=knowledge
+        )
+        await stack.enter_async_context(running.started(works=works, queues=queues))
         principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
-        try:
-            yield Product(
-                settings=settings,
-                assistant=assistant,
-                service=service,
-                knowledge=knowledge,
-                encoder=encoder,
-                principal=principal,
-            )
-        finally:
-            tasks.cancel_scope.cancel()
+        yield Product(
+            settings=settings,
+            assistant=assistant,
+            service=service,
+            knowledge=knowledge,
+            encoder=encoder,
+            principal=principal,
+        )
 
 
-def _segments(settings: Settings, store: Store, checkpoints: TimedSaver, team: Team) -> Segments:
+def _vault_key(settings: Settings) -> bytes:
+    if settings.vault_key is None:
+        return load_or_make_key(settings.data / "vault.key")
+    key = settings.vault_key.get_secret_value().encode()
+    if not is_key(key):
+        remedy = "Take the text of the file vault.key of the first process, 32 bytes in URL-safe base64."
+        raise ConfigError("HANDRAIL_VAULT_KEY is no key.", remedy=remedy, code="settings.invalid")
+    return key
+
+
+def _vector_store(settings: Settings) -> Path | str:
+    """Return where vectors are searched: a server, a folder of this process alone, or its memory.
+
+    Processes that share a database must not share an embedded store's folder; each can make its own from the rows.
+    """
+    if settings.chroma_url:
+        return settings.chroma_url
+    return settings.data / "chroma" if settings.database_url is None else IN_MEMORY
+
+
+def _segments(settings: Settings, store: Store, backend: Backend, team: Team, faults: Faults) -> Segments:
     return Segments(
         store=store,
-        graph=build_support_graph(checkpoints),
-        checkpoints=checkpoints,
+        graph=build_support_graph(),
+        checkpoints=backend.checkpoints,
+        jobs=backend.jobs,
         team_of=lambda _version: team,
         deadline=settings.run_seconds,
         attempts=settings.segment_attempts,
+        faults=faults,
     )
 
 
@@ -152,21 +180,3 @@ async def build_team(
         escalation=LocalEscalation(),
         language=identify_language,
     )
-
-
-async def _keep_house(service: Service, segments: Segments) -> None:
-    """From time to time: expired reviews get their breach action, old idempotency keys and checkpoints go."""
-    last_hourly = -HOUR_SECONDS
-    while True:
-        try:
-            await service.expire_reviews()
-            if anyio.current_time() - last_hourly >= HOUR_SECONDS:
-                forget = partial(idempotency.forget_old, now=service.store.clock.now())
-                await service.store.database.write(forget)
-                await segments.prune_finished()
-                last_hourly = anyio.current_time()
-        except HandrailError as error:
-            log.warning("house-keeping waits: %s", error)
-        except Exception:
-            log.exception("house-keeping waits")
-        await anyio.sleep(TICK_SECONDS)

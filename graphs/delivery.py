@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graphs.effects import abandon
 from graphs.turn import Turn, created, delta
+from graphs.work import expiry_job
 from policies.errors import Overtaken
 from policies.types import JSON, Brief, Owner, Reason, Sentence, sentence_from_json, to_json
+from tools.jobs.ports import Jobs
 from tools.storage import conversations, reviews, runs
 from tools.storage.events import NewEvent
 from tools.storage.store import Tx, stamp
@@ -39,8 +42,10 @@ async def deliver(turn: Turn, sentences: tuple[Sentence, ...], outcome: str) -> 
     If a person or a newer message came first, nothing more is sent and the draft becomes a suggestion.
     """
     text = " ".join(sentence.text for sentence in sentences)
+    citations = _numbered_citations(sentences)
+    said = {"message_id": turn.message_id, "author": "bot", "text": text, "citations": citations}
     new = _unsent(turn, sentences)
-    new.append(NewEvent(type="message.completed", data=_completed(turn, text, sentences)))
+    new.append(NewEvent(type="message.completed", data=said))
     new.append(finished(outcome))
 
     def also(tx: Tx) -> None:
@@ -50,14 +55,14 @@ async def deliver(turn: Turn, sentences: tuple[Sentence, ...], outcome: str) -> 
             author="bot",
             text=text,
             run_id=turn.run.id,
-            citations=[to_json(each) for sentence in sentences for each in sentence.citations],
+            citations=citations,
             message_id=turn.message_id,
         )
         turn.close(tx, "deliver", outcome, said=text)
         _finish(tx, turn, outcome)
 
     try:
-        await turn.send(new, also)
+        await turn.send("deliver", new, also)
     except Overtaken as overtaken:
         return await demote(turn, sentences, overtaken)
     return outcome
@@ -70,13 +75,13 @@ def _unsent(turn: Turn, sentences: tuple[Sentence, ...]) -> list[NewEvent]:
     return new
 
 
-def _completed(turn: Turn, text: str, sentences: tuple[Sentence, ...]) -> JSON:
-    citations = [
+def _numbered_citations(sentences: tuple[Sentence, ...]) -> list[JSON]:
+    """Return the citations as event and message keep them, each with its sentence's index."""
+    return [
         {"index": index, **to_json(citation)}
         for index, sentence in enumerate(sentences)
         for citation in sentence.citations
     ]
-    return {"message_id": turn.message_id, "author": "bot", "text": text, "citations": citations}
 
 
 async def demote(turn: Turn, sentences: tuple[Sentence, ...], overtaken: Overtaken) -> str:
@@ -93,7 +98,7 @@ async def demote(turn: Turn, sentences: tuple[Sentence, ...], overtaken: Overtak
         _finish(tx, turn, outcome)
 
     new = [_suggestion(sentences)] if sentences else []
-    await turn.end([*new, finished(outcome)], also, withdraw=outcome)
+    await turn.end("demote", [*new, finished(outcome)], also, withdraw=outcome)
     return outcome
 
 
@@ -120,7 +125,7 @@ async def hand_over(turn: Turn, handover: Handover) -> str:
         _finish(tx, turn, handover.outcome)
 
     try:
-        await turn.send([*new, finished(handover.outcome)], also, withdraw="withdrawn")
+        await turn.send("hand_over", [*new, finished(handover.outcome)], also, withdraw="withdrawn")
     except Overtaken as overtaken:
         return await demote(turn, handover.sentences, overtaken)
     return handover.outcome
@@ -166,13 +171,14 @@ def _record_handoff(tx: Tx, turn: Turn, handover: Handover, message_id: str, due
     )
 
 
-async def pause(turn: Turn, question: JSON) -> bool:
+async def pause(turn: Turn, question: JSON, jobs: Jobs) -> bool:
     """Ask a person and let the run wait as rows alone; what was shown before is withdrawn.
 
     Returns whether the run waits: if a person or a newer message came first, it ends instead.
     """
     policy = turn.team.assistant.policy
-    due = stamp(turn.workspace.store.clock.now() + policy.sla.due(question["priority"]))
+    due_at = turn.workspace.store.clock.now() + policy.sla.due(question["priority"])
+    due = stamp(due_at)
     review_id = turn.workspace.store.ids.new("rev")
     asked = {"review_id": review_id, "kind": "approve_reply", "queue": question["queue"], "due_at": due}
     details = {"draft": question["sentences"], "reasons": question["reasons"], "response_schema": REVIEW_SCHEMA}
@@ -195,9 +201,10 @@ async def pause(turn: Turn, question: JSON) -> bool:
             },
         )
         runs.update_claimed(tx, turn.run.id, turn.run.epoch, status="waiting", resume=None, intent=turn.intent)
+        jobs.enqueue(tx, expiry_job(tx.workspace_id, review_id, due_at))
 
     try:
-        await turn.send(new, also, withdraw="withdrawn")
+        await turn.send("pause", new, also, withdraw="withdrawn")
     except Overtaken as overtaken:
         await demote(turn, tuple(sentence_from_json(each) for each in question["sentences"]), overtaken)
         return False
@@ -212,3 +219,5 @@ def finished(outcome: str) -> NewEvent:
 def _finish(tx: Tx, turn: Turn, outcome: str) -> None:
     values = {"status": "finished", "outcome": outcome, "intent": turn.intent, "finished_at": tx.now()}
     runs.update_claimed(tx, turn.run.id, turn.run.epoch, **values)
+    if turn.team.has_effects:
+        abandon(tx, turn.run)

@@ -7,8 +7,9 @@ exception.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import anyio
@@ -16,7 +17,9 @@ import anyio
 from agents.checker import AnswerRequest, SentenceRequest
 from agents.drafter import DraftRequest
 from agents.router import RouteRequest
-from policies.types import Abstention, Autonomy, Citation, Outcome, Passage, Route, Sentence, Verdict
+from policies.errors import Refused
+from policies.types import JSON, Abstention, Autonomy, Citation, Outcome, Passage, Route, Sentence, Verdict
+from tools.actions import ActionRequest
 
 T = TypeVar("T")
 PASSED = Verdict(outcome=Outcome.PASS)
@@ -101,6 +104,51 @@ class ScriptedChecker:
         """Check the whole answer."""
         await _held(self.hold, request.question)
         return _unless_failure(_found(self.answers, request.question, PASSED))
+
+
+@dataclass(kw_only=True)
+class ScriptedAction:
+    """An ``Action`` that appends its key to a file at each call, so that calls are counted across processes."""
+
+    name: str
+    calls: Path
+    effect: bool = True
+    idempotent: bool = False
+    timeout: float = 5.0
+    result: JSON = field(default_factory=lambda: {"ok": True})
+    refuses: str | None = None
+    """Why nothing is done; then no line is written."""
+    fails: list[Exception] = field(default_factory=list)
+    """Raised after the line was written, one at each call until none is left."""
+    hangs: bool = False
+    """Whether it never returns, after the line was written."""
+    reached: Callable[[str], None] = lambda _place: None
+    """Told where a call is: ``begun``, then ``called`` once the line is written, then ``returned``."""
+    asked: list[ActionRequest] = field(default_factory=list)
+
+    async def __call__(self, request: ActionRequest) -> JSON:
+        """Write the line."""
+        self.asked.append(request)
+        self.reached("begun")
+        if self.refuses is not None:
+            raise Refused(self.refuses)
+        self._write(request.key)
+        self.reached("called")
+        if self.hangs:
+            await anyio.sleep_forever()
+        if self.fails:
+            raise self.fails.pop(0)
+        self.reached("returned")
+        return self.result
+
+    def _write(self, key: str) -> None:
+        with self.calls.open("a") as file:
+            file.write(f"{key}\n")
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys it was called with, in all processes."""
+        return self.calls.read_text().split() if self.calls.exists() else []
 
 
 def cited(passage: Passage) -> Citation:

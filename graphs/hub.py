@@ -15,11 +15,14 @@ from functools import partial
 
 import anyio
 
+from graphs.replay import next_of_conversation
+from policies.errors import Unavailable
 from tools.storage import events
 from tools.storage.store import StoredEvent, Workspace
 
 RING = 256
 SAFETY_POLL_SECONDS = 5.0
+AWAY_SECONDS = 0.5
 
 
 @dataclass
@@ -28,7 +31,14 @@ class _Channel:
 
     ring: deque[StoredEvent] = field(default_factory=lambda: deque(maxlen=RING))
     bell: anyio.Event = field(default_factory=anyio.Event)
+    doubt: int = 0
+    """Rises whenever there may be rows that the ring does not have."""
     followers: int = 0
+
+    def wake(self) -> None:
+        """Let all who follow look again."""
+        bell, self.bell = self.bell, anyio.Event()
+        bell.set()
 
 
 class Hub:
@@ -44,8 +54,20 @@ class Hub:
             if channel is None:
                 continue
             channel.ring.extend(event for event in new if event.conversation_id == conversation_id)
-            bell, channel.bell = channel.bell, anyio.Event()
-            bell.set()
+            channel.wake()
+
+    def heard(self, conversation_id: str, number: int) -> None:
+        """Note that a conversation has events up to a number, whoever stored them."""
+        channel = self._channels.get(conversation_id)
+        if channel is not None and not (channel.ring and channel.ring[-1].seq >= number):
+            channel.doubt += 1
+            channel.wake()
+
+    def missed(self) -> None:
+        """Let everybody look at the rows: signs from other processes may have been lost."""
+        for channel in self._channels.values():
+            channel.doubt += 1
+            channel.wake()
 
     @contextmanager
     def listen(self, conversation_id: str) -> Iterator[_Channel]:
@@ -62,7 +84,10 @@ class Hub:
     async def follow(
         self, workspace: Workspace, conversation_id: str, *, after: int
     ) -> AsyncIterator[list[StoredEvent]]:
-        """Yield all events of a conversation after a number, then those to come, together, for ever."""
+        """Yield all events of a conversation after a number, then those to come, together, for ever.
+
+        One ``resync`` stands for those that are kept no more.
+        """
         with self.listen(conversation_id) as channel:
             async for batch in _follow(workspace, conversation_id, channel, after):
                 yield batch
@@ -71,22 +96,33 @@ class Hub:
 async def _follow(
     workspace: Workspace, conversation_id: str, channel: _Channel, after: int
 ) -> AsyncIterator[list[StoredEvent]]:
-    cursor, unsure = after, True
+    cursor = after
+    settled: int | None = None
     while True:
-        bell = channel.bell
+        bell, doubt = channel.bell, channel.doubt
         batch = _connected(channel.ring, cursor)
-        if batch is None or (unsure and not batch):
-            batch = await workspace.read(
-                partial(events.of_conversation, conversation_id=conversation_id, after=cursor)
-            )
-        unsure = False
+        if batch is None or (not batch and settled != doubt):
+            batch = await _page(workspace, conversation_id, cursor)
+            # A full page may have more behind it.
+            settled = doubt if len(batch) < events.PAGE else None
         if batch:
             yield batch
             cursor = batch[-1].seq
-        else:
+        elif settled == doubt:
             with anyio.move_on_after(SAFETY_POLL_SECONDS) as waited:
                 await bell.wait()
-            unsure = waited.cancelled_caught
+            settled = None if waited.cancelled_caught else settled
+
+
+async def _page(workspace: Workspace, conversation_id: str, after: int) -> list[StoredEvent]:
+    """Read the next rows; a database that is away is waited for, so that streams outlive its restart."""
+    while True:
+        try:
+            return await workspace.read(
+                partial(next_of_conversation, conversation_id=conversation_id, after=after)
+            )
+        except Unavailable:
+            await anyio.sleep(AWAY_SECONDS)
 
 
 def _connected(ring: deque[StoredEvent], cursor: int) -> list[StoredEvent] | None:

@@ -88,9 +88,8 @@ async def route(state: State, runtime: Context) -> State:
         step["priority"] = found.priority
         if ruling.say and step["next"] == "say":
             step["say"] = ruling.say
-        turn.decide(
-            "route", "route", step["next"], tuple(reasons), intent=found.intent, confidence=found.confidence
-        )
+        grounds = {"intent": found.intent, "confidence": found.confidence, "route": to_json(found)}
+        turn.decide("route", "route", step["next"], tuple(reasons), **grounds)
         return step
 
 
@@ -154,7 +153,9 @@ async def retrieve(state: State, runtime: Context) -> State:
         turn.decide("retrieve", "retrieve", "found", lineage=lineage, index_version=result.index_version)
         if not result.passages:
             return _escalated(state, [Reason(code="retrieve.nothing", text="No article has anything on this.")])
-        return {"asked": query, "passages": [to_json(each) for each in result.passages], "next": "draft"}
+        acts = turn.team.actions_of(state["route"]["intent"])
+        found = [to_json(each) for each in result.passages]
+        return {"asked": query, "passages": found, "next": "act" if acts else "draft"}
 
 
 def _source(passage: Passage) -> JSON:
@@ -328,6 +329,7 @@ async def escalate(state: State, runtime: Context) -> State:
             queue=state.get("queue") or policy.default_queue,
             priority=state.get("priority") or "normal",
             customer_message=state.get("say") or policy.messages.handoff,
+            done=tuple(each["name"] for each in state.get("actions", []) if each["status"] == "done"),
         )
         brief = await turn.team.escalation(request)
         report["brief"] = to_json(brief)

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import Command
+from langgraph.types import Command, Durability
 
 from agents.escalation import EscalationRequest, LocalEscalation
 from graphs.delivery import Handover, demote, finished, hand_over, pause
+from graphs.effects import abandon, standing
+from graphs.faults import Faults, NoFaults
 from graphs.nodes import after_review
 from graphs.state import State
 from graphs.support import SupportGraph
 from graphs.team import Team
 from graphs.turn import Turn
 from graphs.withdrawal import withdraw_shown
-from policies.errors import Fenced, HandrailError, Overtaken
+from policies.errors import Fenced, HandrailError, NotFound, Overtaken
 from policies.personal_data import mask
-from policies.types import JSON, Owner, Reason, to_json
+from policies.types import JSON, Autonomy, Owner, Reason, to_json
 from policies.types import Turn as Said
+from tools.jobs.ports import Jobs
 from tools.metrics import SEGMENT_SECONDS
 from tools.storage import conversations, events, reviews, runs, vault
-from tools.storage.checkpoints import TimedSaver
+from tools.storage.checkpoints import Checkpoints
 from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
+from tools.storage.reviews import Review
 from tools.storage.runs import Pending, Run
 from tools.storage.store import Store, Tx, Workspace
 
@@ -51,42 +55,59 @@ class Segments:
 
     store: Store
     graph: SupportGraph
-    checkpoints: TimedSaver
+    """Compiled without a checkpointer: each attempt has its own."""
+    checkpoints: Checkpoints
+    jobs: Jobs
     team_of: Callable[[str], Team]
     """Returns the team of an assistant version."""
     deadline: float
     """Seconds after which a segment is given to a person."""
     attempts: int
+    faults: Faults = field(default_factory=NoFaults)
+    at_work: dict[str, anyio.CancelScope] = field(default_factory=dict)
 
-    async def work(self, pending: Pending) -> None:
-        """Run a segment to its end. A stale attempt stops silently; nothing else does.
+    async def work(self, args: JSON) -> None:
+        """Do a segment's job: run it to its end. A stale attempt stops silently; nothing else does.
 
         Raises ``Unavailable`` when not even a handover could be stored.
         """
+        pending = Pending(**args)
+        with anyio.CancelScope() as scope:
+            self.at_work[pending.run_id] = scope
+            try:
+                await self._work(pending)
+            finally:
+                self.at_work.pop(pending.run_id, None)
+
+    def stop(self, run_id: str) -> None:
+        """Stop working on a run that has been ended in the rows; does nothing for one that is not at work here."""
+        if scope := self.at_work.get(run_id):
+            scope.cancel()
+
+    async def _work(self, pending: Pending) -> None:
         workspace = self.store.in_workspace(pending.workspace_id)
         try:
-            claimed = await workspace.write(lambda tx: claim(tx, pending.run_id), durable=False)
-        except Fenced:
+            claimed = await workspace.write(lambda tx: claim(tx, pending), durable=False)
+        except (Fenced, NotFound):
             return
         if claimed is None:
             return
+        await self.faults.at("claimed")
         turn = self._turn(workspace, claimed)
-        # An attempt that is cut off while it brings a person's answer goes on from the checkpoint.
-        kept = claimed.run.resume is not None
         try:
-            kept = await self._to_its_end(turn, claimed)
+            waits = await self._to_its_end(turn, claimed)
         except Fenced:
-            kept = False
+            # Its checkpoints are left alone: they may be those of the attempt that owns the run by now.
             log.info("run %s: it ended, or a newer attempt took over", claimed.run.id)
-        finally:
-            if not kept:
-                await self.prune(claimed.run.id)
+            return
+        if not waits:
+            await self.prune(claimed.run.id)
 
     async def prune(self, run_id: str) -> None:
         """Delete the checkpoints of a run; what fails here is done by the hourly house-keeping."""
         with anyio.CancelScope(shield=True):
             try:
-                await self.checkpoints.adelete_thread(run_id)
+                await self.checkpoints.prune(run_id)
             except Exception as error:
                 log.warning("run %s keeps its checkpoints for now: %s", run_id, error)
 
@@ -121,55 +142,65 @@ class Segments:
             known_placeholders=claimed.placeholders,
             message_id=self.store.ids.new("msg"),
             intent=claimed.run.intent,
+            faults=self.faults,
         )
 
     async def _advance(self, turn: Turn, claimed: Claimed) -> bool:
         if claimed.run.attempts > self.attempts:
             await self._degrade(turn, claimed, "segment.attempts", f"Gave up after {self.attempts} attempts.")
             return False
+        saver = self.checkpoints.saver(turn.workspace.id, turn.run.id, turn.run.epoch)
+        graph = self.graph.copy({"checkpointer": saver})
         config: RunnableConfig = {"configurable": {"thread_id": turn.run.id}}
         try:
             async with anyio.create_task_group() as watch:
                 watch.start_soon(turn.flush_slowly)
-                result = await self.graph.ainvoke(
-                    await self._input(turn, claimed, config), config, context=turn, durability="exit"
-                )
+                given = await self._input(graph, turn, claimed, config)
+                result = await graph.ainvoke(given, config, context=turn, durability=_durability(turn.team))
                 watch.cancel_scope.cancel()
         except ExceptionGroup as group:
             raise _cause(group) from group
         if asked := result.get("__interrupt__"):
-            return await pause(turn, asked[0].value)
+            return await pause(turn, asked[0].value, self.jobs)
         return False
 
-    async def _input(self, turn: Turn, claimed: Claimed, config: RunnableConfig) -> State | Command[str] | None:
+    async def _input(
+        self, graph: SupportGraph, turn: Turn, claimed: Claimed, config: RunnableConfig
+    ) -> State | Command[str] | None:
         """Return what the graph goes on with: the question, a person's answer, or its own checkpoint.
 
-        A second attempt at a question begins anew: its steps have no effects, and what they noted is lost.
+        A second attempt at a question begins anew where no step has effects: what its steps noted is lost.
         """
         answer = claimed.run.resume
         if answer is None:
-            if claimed.run.attempts > 1:
-                await self.checkpoints.adelete_thread(claimed.run.id)
-            return _initial(claimed)
-        held = await self.graph.aget_state(config)
-        if not held.next:
-            await self._rebuild(turn, claimed, answer, config)
-            return None
-        return Command(resume=answer) if held.interrupts else None
-
-    async def _rebuild(self, turn: Turn, claimed: Claimed, answer: JSON, config: RunnableConfig) -> None:
-        """Make a lost checkpoint again from the review's row, as it stands after the person's answer."""
+            return await self._question(graph, turn, claimed, config)
+        held = await graph.aget_state(config)
         review = await turn.workspace.read(lambda tx: reviews.latest_of_run(tx, claimed.run.id))
-        state = _initial(claimed)
-        if review:
-            state |= {"sentences": review.draft, "reasons": review.reasons, "queue": review.queue}
-        state |= after_review(state, answer)
-        await self.graph.aupdate_state(config, state, as_node="review")
+        # What a person has approved is what the row says, whoever wrote the checkpoint.
+        true = review is None or not held.interrupts or held.values.get("sentences") == review.draft
+        if held.next and true:
+            return Command(resume=answer) if held.interrupts else None
+        await self.checkpoints.prune(claimed.run.id)
+        await graph.aupdate_state(config, _rebuilt(claimed, review, answer), as_node="review")
+        return None
+
+    async def _question(
+        self, graph: SupportGraph, turn: Turn, claimed: Claimed, config: RunnableConfig
+    ) -> State | None:
+        """Return the question, or None where a run that may have had effects goes on from its checkpoint."""
+        if claimed.run.attempts > 1:
+            held = await graph.aget_state(config)
+            if held.next and turn.team.has_effects:
+                _take_up(turn, held.values)
+                return None
+            await self.checkpoints.prune(claimed.run.id)
+        return _initial(claimed)
 
     async def _degrade(self, turn: Turn, claimed: Claimed, code: str, text: str) -> None:
         """Tell the customer that something broke and hand over; ``Unavailable`` asks for another attempt."""
         policy = turn.team.assistant.policy
         reason = Reason(code=code, text=text)
+        stands = await turn.workspace.read(lambda tx: standing(tx, claimed.run.id))
         # Not the team's own agent: it may be what failed.
         brief = await LocalEscalation()(
             EscalationRequest(
@@ -178,28 +209,31 @@ class Segments:
                 route=None,
                 passages=(),
                 sentences=(),
-                reasons=(reason,),
+                reasons=(reason, *stands.unknown),
                 queue=policy.default_queue,
                 priority="high",
                 customer_message=policy.messages.degraded,
+                done=stands.done,
             )
         )
         turn.note("degraded", {"dependency": code, "fallback": "a person"})
         await hand_over(turn, Handover(brief=brief, sentences=(), outcome="degraded"))
 
 
-def claim(tx: Tx, run_id: str) -> Claimed | None:
+def claim(tx: Tx, pending: Pending) -> Claimed | None:
     """Take a run and read what its segment needs; announces the run, or that it is tried again.
 
     What an earlier attempt has shown is taken back. Returns None, and ends the run, when by now a person owns
     the conversation; an answer that a person gave goes on, to become a suggestion.
     """
-    run = runs.claim(tx, run_id)
+    conversation = conversations.lock(tx, pending.conversation_id)
+    run = runs.claim(tx, pending.run_id)
     if run.released:
         withdraw_shown(tx, run, "retried")
-    conversation = conversations.get(tx, run.conversation_id)
+        conversation = conversations.get(tx, conversation.id)
     if conversation.owner is not Owner.BOT and run.resume is None:
         runs.end(tx, run.id, "handed_over")
+        abandon(tx, run)
         events.append(tx, conversation.id, [finished("handed_over")], run_id=run.id)
         return None
     _announce(tx, run)
@@ -226,6 +260,17 @@ def _announce(tx: Tx, run: Run) -> None:
     events.append(tx, run.conversation_id, [new], run_id=run.id, epoch=run.epoch)
 
 
+def _durability(team: Team) -> Durability:
+    """Say when checkpoints are written: after each step if a step may not be run twice, else at the end."""
+    return "sync" if team.has_effects else "exit"
+
+
+def _take_up(turn: Turn, held: JSON) -> None:
+    """Tell a new attempt what the route step told the earlier one."""
+    turn.intent = held["route"]["intent"] if "route" in held else None
+    turn.streams = held.get("autonomy") == Autonomy.AUTO and turn.team.assistant.streams
+
+
 def _cause(error: Exception) -> Exception:
     """Return the first error in a group, which is what a step raised."""
     return _cause(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
@@ -240,6 +285,14 @@ def _initial(claimed: Claimed) -> State:
         "too_long": claimed.run.input.get("too_long", False),
         "customer": _customer(claimed.conversation.customer),
     }
+
+
+def _rebuilt(claimed: Claimed, review: Review | None, answer: JSON) -> State:
+    """Return the state that a lost checkpoint held, from the review's row, as it stands after the answer."""
+    state = _initial(claimed)
+    if review:
+        state |= {"sentences": review.draft, "reasons": review.reasons, "queue": review.queue}
+    return state | after_review(state, answer)
 
 
 def _customer(known: JSON) -> JSON:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-
-import anyio
+from functools import partial
 
 from graphs.accept import Accepted, Request, accept, begin, cancel, decide
-from graphs.engine import Engine
 from graphs.hub import Hub
+from graphs.replay import RESYNC, next_of_run
 from graphs.views import (
     ConversationView,
     Reader,
@@ -20,13 +20,14 @@ from graphs.views import (
     review_view,
     run_view,
 )
-from policies.errors import Conflict, InputError
+from policies.errors import Conflict, InputError, NotFound
 from policies.types import JSON, Principal
 from tools.assistants import Assistant
+from tools.jobs.ports import Jobs
 from tools.storage import conversations, ledger, reviews, runs
 from tools.storage.conversations import Conversation
 from tools.storage.reviews import Review
-from tools.storage.runs import Pending, Run
+from tools.storage.runs import Run
 from tools.storage.store import Store, StoredEvent, Tx, Workspace
 
 ENDINGS = frozenset({"run.paused", "run.finished"})
@@ -41,7 +42,7 @@ class Service:
 
     store: Store
     hub: Hub
-    engine: Engine
+    jobs: Jobs
     assistant: Assistant
     prune: Callable[[str], Awaitable[None]]
     """Deletes the checkpoints of a run that has ended."""
@@ -88,13 +89,8 @@ class Service:
         workspace = self.store.in_workspace(principal.workspace_id)
         request = Request(principal=principal, conversation_id=conversation_id, text=text, key=idempotency_key)
         limit = self.assistant.policy.limits.message_characters
-        # A caller who goes away now must not leave a run behind that nobody works on.
-        with anyio.CancelScope(shield=True):
-            result = await workspace.write(lambda tx: accept(tx, request, self.assistant.version, limit=limit))
-            for run_id in result.superseded:
-                self.engine.cancel(run_id)
-            if result.queued:
-                self.engine.submit(Pending(principal.workspace_id, result.accepted.run_id, conversation_id))
+        version = self.assistant.version
+        result = await workspace.write(lambda tx: accept(tx, request, version, limit=limit, jobs=self.jobs))
         for run_id in result.superseded:
             await self.prune(run_id)
         return result.accepted
@@ -117,7 +113,8 @@ class Service:
     ) -> AsyncGenerator[list[StoredEvent]]:
         """Follow a conversation: what its reader may see after a number, then what comes, for ever.
 
-        Events that were committed together come together, here and in the other streams.
+        Events that were committed together come together, here and in the other streams. One ``resync`` stands
+        for those that are kept no more.
         """
         workspace = self.store.in_workspace(principal.workspace_id)
         await workspace.read(lambda tx: conversations.get(tx, conversation_id))
@@ -129,22 +126,44 @@ class Service:
     async def run_events(
         self, principal: Principal, run_id: str, *, after: int = 0
     ) -> AsyncGenerator[list[StoredEvent]]:
-        """Follow a run, after its own number ``after``, until it pauses or ends."""
-        workspace = self.store.in_workspace(principal.workspace_id)
+        """Follow a run, after its own number ``after``, until it pauses or ends.
+
+        One ``resync`` stands for events that are kept no more, which only a run that has ended can lack.
+        """
+        workspace, reader = self.store.in_workspace(principal.workspace_id), Reader(principal)
+        async with aclosing(self._run_batches(workspace, run_id, after)) as batches:
+            async for batch in batches:
+                if shown := await reader.show_all(workspace, batch):
+                    yield shown
+
+    async def _run_batches(
+        self, workspace: Workspace, run_id: str, after: int
+    ) -> AsyncGenerator[list[StoredEvent]]:
         run = await workspace.read(lambda tx: runs.get(tx, run_id))
-        last = run.last_event if run.status in ("finished", "waiting") else None
-        if last is not None and after >= last:
-            return
-        start = await workspace.read(lambda tx: before_next(tx, run_id, after))
-        reader = Reader(principal)
-        async for batch in self.hub.follow(workspace, run.conversation_id, after=start):
-            own = [event for event in batch if event.run_id == run_id and (event.run_seq or 0) > after]
-            if shown := await reader.show_all(workspace, own):
-                yield shown
-            if any(event.type == "run.finished" for event in own):
+        if run.status != "finished":
+            if run.status == "waiting" and after >= run.last_event:
                 return
-            if any([await self._waits(workspace, event) for event in own if event.type == "run.paused"]):
-                return
+            start = await workspace.read(lambda tx: before_next(tx, run_id, after))
+            async for batch in self.hub.follow(workspace, run.conversation_id, after=start):
+                if any(event.type == RESYNC for event in batch):
+                    # It ended long ago, and its rows went under a very slow reader.
+                    run = await workspace.read(lambda tx: runs.get(tx, run_id))
+                    break
+                own = [event for event in batch if event.run_id == run_id and (event.run_seq or 0) > after]
+                yield own
+                if await self._stops(workspace, own):
+                    return
+                after = max([after, *(event.run_seq or 0 for event in own)])
+        while after < run.last_event:
+            page = await workspace.read(partial(next_of_run, run=run, after=after))
+            yield page
+            after = page[-1].run_seq or run.last_event
+
+    async def _stops(self, workspace: Workspace, own: list[StoredEvent]) -> bool:
+        """Whether these events of a run are its last for now."""
+        if any(event.type == "run.finished" for event in own):
+            return True
+        return any([await self._waits(workspace, event) for event in own if event.type == "run.paused"])
 
     async def _waits(self, workspace: Workspace, paused: StoredEvent) -> bool:
         """Whether a run still waits for the person that this event of it asked."""
@@ -189,9 +208,7 @@ class Service:
     async def cancel(self, principal: Principal, run_id: str) -> RunView:
         """Stop a run; raises ``Conflict`` when it has ended already."""
         workspace = self.store.in_workspace(principal.workspace_id)
-        with anyio.CancelScope(shield=True):
-            await workspace.write(lambda tx: cancel(tx, run_id, principal))
-            self.engine.cancel(run_id)
+        await workspace.write(lambda tx: cancel(tx, run_id, principal))
         await self.prune(run_id)
         return await self.get_run(principal, run_id)
 
@@ -218,33 +235,17 @@ class Service:
         """
         workspace = self.store.in_workspace(principal.workspace_id)
 
-        def work(tx: Tx) -> tuple[Review, Pending | None]:
-            review, pending = decide(tx, review_id, answer, principal.id)
-            return review_view(tx, review), pending
+        def work(tx: Tx) -> Review:
+            return review_view(tx, decide(tx, review_id, answer, principal.id, jobs=self.jobs))
 
-        with anyio.CancelScope(shield=True):
-            review, pending = await workspace.write(work)
-            if pending:
-                self.engine.submit(pending)
-        return review
+        return await workspace.write(work)
 
-    async def expire_reviews(self) -> int:
-        """Answer the reviews whose time has run out by their breach action; return how many."""
-        now = self.store.clock.now().isoformat(timespec="microseconds")
-        late = await self.store.in_all_workspaces(lambda connection: reviews.expired(connection, now))
-        for workspace_id, review_id in late:
-            await self._expire(workspace_id, review_id)
-        return len(late)
-
-    async def _expire(self, workspace_id: str, review_id: str) -> None:
+    async def expire_review(self, args: JSON) -> None:
+        """Do the job of a review whose time has run out: answer it by its breach action, unless somebody has."""
         answer = {"decision": "expire", "note": "Nobody looked in time."}
-        workspace = self.store.in_workspace(workspace_id)
-        with anyio.CancelScope(shield=True):
-            try:
-                _, pending = await workspace.write(
-                    lambda tx: decide(tx, review_id, answer, "sla", status="expired")
-                )
-            except Conflict:
-                return
-            if pending:
-                self.engine.submit(pending)
+        review_id = args["review_id"]
+        workspace = self.store.in_workspace(args["workspace_id"])
+        with suppress(Conflict, NotFound):
+            await workspace.write(
+                lambda tx: decide(tx, review_id, answer, "sla", jobs=self.jobs, status="expired")
+            )

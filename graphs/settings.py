@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from policies.errors import ConfigError
@@ -30,6 +30,16 @@ class Settings(BaseSettings):
         default=SAMPLE if SAMPLE.is_dir() else INSTALLED_SAMPLE, description="The assistant's folder."
     )
     data: Path = Field(default=Path(".data"), description="Where databases, indexes, caches and keys are kept.")
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="A PostgreSQL database for many processes, such as postgresql://user:password@host/name; "
+        "SQLite in the data folder when absent.",
+    )
+    vault_key: SecretStr | None = Field(
+        default=None,
+        description="The key that personal data is sealed with; all processes of a database need the same. "
+        "The file vault.key in the data folder when absent.",
+    )
     chroma_url: str | None = Field(
         default=None, description="A Chroma server, such as http://127.0.0.1:8000; embedded when absent."
     )
@@ -39,6 +49,13 @@ class Settings(BaseSettings):
     run_seconds: float = Field(default=60.0, gt=0, description="A segment that takes longer goes to a person.")
     segment_attempts: int = Field(default=3, ge=1, description="Attempts at a segment before a person gets it.")
     concurrency: int = Field(default=16, ge=1, description="Segments that run at once in this process.")
+    drain_seconds: float = Field(
+        default=10.0, ge=0, description="How long a process that is asked to stop waits for what it is doing."
+    )
+    lease_seconds: float = Field(
+        default=15.0, ge=1, description="A worker that is silent for longer is taken for dead (PostgreSQL)."
+    )
+    event_days: int = Field(default=30, ge=1, description="Days for which events can be read again.")
 
 
 def read_settings(**given: Any) -> Settings:

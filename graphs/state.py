@@ -28,6 +28,8 @@ class State(TypedDict, total=False):
     asked: str
     """The question as it was searched for: with the one it follows up, and in the documents' words."""
     passages: list[JSON]
+    actions: list[JSON]
+    """What was done for the intent: name, status and result of each action, with placeholders."""
     sentences: list[JSON]
     """Sentences that passed the gate, in order."""
     rejected: list[str]

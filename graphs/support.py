@@ -1,14 +1,12 @@
-"""The support graph: intake, route, retrieve, draft, check, then deliver, review or escalate."""
+"""The support graph: intake, route, retrieve, act, draft, check, then deliver, review or escalate."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs import nodes
+from graphs.actions import act
 from graphs.state import State
 from graphs.turn import Turn
 
@@ -18,24 +16,25 @@ SupportGraph = CompiledStateGraph[State, Turn, State, State]
 EDGES: dict[str, list[str]] = {
     "intake": ["route", "escalate"],
     "route": ["retrieve", "say", "escalate"],
-    "retrieve": ["draft", "escalate"],
+    "retrieve": ["act", "draft", "escalate"],
+    "act": ["draft", "escalate"],
     "draft": ["draft", "check", "escalate"],
     "check": ["deliver", "review", "escalate"],
     "review": ["deliver", "escalate"],
 }
 
 
-def build_support_graph(checkpoints: BaseCheckpointSaver[Any]) -> SupportGraph:
-    """Compile the graph over a place for its checkpoints."""
+def build_support_graph() -> SupportGraph:
+    """Compile the graph; a checkpointer is given to a copy of it (``copy({"checkpointer": ...})``)."""
     graph = StateGraph(State, context_schema=Turn)
     for name in EDGES:
-        graph.add_node(name, getattr(nodes, name))
+        graph.add_node(name, act if name == "act" else getattr(nodes, name))
         graph.add_conditional_edges(name, _next, EDGES[name])
     for name, node in (("deliver", nodes.send), ("say", nodes.say), ("escalate", nodes.escalate)):
         graph.add_node(name, node)
         graph.add_edge(name, END)
     graph.add_edge(START, "intake")
-    return graph.compile(checkpointer=checkpoints)
+    return graph.compile()
 
 
 def _next(state: State) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from agents.checker import AnswerRequest, SentenceRequest
 from agents.drafter import DraftRequest
 from agents.escalation import EscalationRequest
 from agents.router import RouteRequest
+from policies.errors import ConfigError
 from policies.types import Abstention, Audience, Brief, Route, Sentence, Verdict
-from tools.assistants import Assistant
+from tools.actions import Action
+from tools.assistants import Assistant, require_offered
 from tools.knowledge.ports import SearchResult
 
 
@@ -71,3 +73,24 @@ class Team:
     escalation: Escalation
     language: Callable[[str], str]
     """Names the language of a text, ISO 639-1."""
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    """What can be done for an intent, by the name that intents.yaml uses."""
+
+    def __post_init__(self) -> None:
+        """Refuse an assistant that names an action which nobody here can do; raises ``ConfigError``."""
+        require_offered(self.assistant, self.actions)
+        for name, action in self.actions.items():
+            if action.name != name:
+                raise ConfigError(
+                    f"The action {action.name!r} is offered as {name!r}.", remedy="Offer it by its own name."
+                )
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether a run may change anything outside, so that it must be able to go on where it was."""
+        return any(action.effect for action in self.actions.values())
+
+    def actions_of(self, intent: str | None) -> tuple[Action, ...]:
+        """Return what is done for an intent, in its order."""
+        known = self.assistant.intent(intent)
+        return tuple(self.actions[name] for name in known.tools) if known else ()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from graphs.faults import Faults, NoFaults
 from graphs.team import Team
 from graphs.withdrawal import withdraw_shown
 from policies.errors import Overtaken, Unavailable
@@ -52,6 +53,7 @@ class Turn:
     team: Team
     known_placeholders: frozenset[str]
     message_id: str
+    faults: Faults = field(default_factory=NoFaults)
     streams: bool = False
     """Whether sentences may leave before the whole is checked; the route step settles it."""
     intent: str | None = None
@@ -67,12 +69,16 @@ class Turn:
     async def step(self, name: str) -> AsyncIterator[JSON]:
         """Bracket a step with its events; what is put into the yielded mapping is reported at the end."""
         self.note("step.started", {"name": name}, staff=True)
+        await self.faults.at(name)
         report: JSON = {}
         began = time.perf_counter()
         yield report
         elapsed = time.perf_counter() - began
         STEP_SECONDS.labels(name).observe(elapsed)
         self.note("step.finished", {"name": name, "ms": round(elapsed * 1000, 2), **report}, staff=True)
+        if self.team.has_effects:
+            # The next attempt goes on after this step, so what it noted must not be lost.
+            await self.flush()
 
     def note(self, kind: str, data: JSON, *, staff: bool = False) -> None:
         """Buffer an event."""
@@ -151,11 +157,12 @@ class Turn:
             if not self.released:
                 runs.update_claimed(tx, self.run.id, self.run.epoch, released=True)
 
-        await self.send(new, mark, durable=False)
+        await self.send("release", new, mark, durable=False)
         self.released.append(sentence)
 
     async def send(
         self,
+        name: str,
         new: list[NewEvent],
         also: Callable[[Tx], object],
         *,
@@ -168,14 +175,15 @@ class Turn:
         ``withdraw`` takes back what was shown, for that reason. Raises ``Overtaken`` or ``Fenced``, and keeps
         the buffer for another ending.
         """
-        await self._commit(new, also, durable=durable, withdraw=withdraw, unmoved=True)
+        await self._commit(name, new, also, durable=durable, withdraw=withdraw, unmoved=True)
 
-    async def end(self, new: list[NewEvent], also: Callable[[Tx], object], *, withdraw: str) -> None:
+    async def end(self, name: str, new: list[NewEvent], also: Callable[[Tx], object], *, withdraw: str) -> None:
         """Commit the buffer, ``new`` and ``also``, whoever owns the conversation; fenced by the epoch alone."""
-        await self._commit(new, also, durable=True, withdraw=withdraw, unmoved=False)
+        await self._commit(name, new, also, durable=True, withdraw=withdraw, unmoved=False)
 
     async def _commit(
         self,
+        name: str,
         new: list[NewEvent],
         also: Callable[[Tx], object],
         *,
@@ -189,16 +197,20 @@ class Turn:
         def work(tx: Tx) -> None:
             if unmoved:
                 conversations.require_unmoved(tx, self.conversation.id, self.run)
+            else:
+                conversations.lock(tx, self.conversation.id)
             if withdraw:
                 withdraw_shown(tx, self.run, withdraw)
             whole.write(tx, self.conversation.id, self.run)
             also(tx)
 
+        await self.faults.at(name)
         try:
             await self.workspace.write(work, durable=durable)
         except (Overtaken, Unavailable):
             self._put_back(notes)
             raise
+        await self.faults.at(f"{name}.done")
 
 
 def created(message_id: str) -> NewEvent:

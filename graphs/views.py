@@ -8,7 +8,7 @@ from typing import Any
 
 from policies.personal_data import PLACEHOLDER, reveal
 from policies.types import JSON, Principal
-from tools.storage import conversations, events, reviews, runs, vault
+from tools.storage import conversations, events, ledger, reviews, runs, vault
 from tools.storage.conversations import Conversation, Message
 from tools.storage.reviews import Review
 from tools.storage.store import StoredEvent, Tx, Workspace
@@ -98,28 +98,35 @@ def review_view(tx: Tx, review: Review) -> Review:
 
 def before_next(tx: Tx, run_id: str, after: int) -> int:
     """Return the conversation's number right before the run's next event after its own number ``after``."""
+    # Read first: what is committed between the two reads comes after it.
+    last = conversations.get(tx, runs.get(tx, run_id).conversation_id).last_event
     page = events.of_run(tx, run_id, after=after)
-    return page[0].seq - 1 if page else conversations.get(tx, runs.get(tx, run_id).conversation_id).last_event
+    return page[0].seq - 1 if page else last
 
 
 def run_view(tx: Tx, run_id: str) -> RunView:
-    """Return how a run stands and what it said."""
+    """Return how a run stands and what it said; it reads nothing that is trimmed by age."""
     run = runs.get(tx, run_id)
-    said, citations, route = "", [], None
-    for event in events.of_types(tx, run_id, ("message.completed", "step.finished")):
-        if event.type == "message.completed":
-            said, citations = event.data["text"], event.data["citations"]
-        elif event.data["name"] == "route":
-            route = event.data.get("route")
+    said = conversations.said_by(tx, run.conversation_id, run_id)
     review = reviews.open_of_run(tx, run_id)
     return RunView(
         run_id=run.id,
         conversation_id=run.conversation_id,
         status=run.status,
         outcome="review" if run.status == "waiting" else run.outcome,
-        text=revealed(tx, run.conversation_id, said),
-        citations=citations,
-        route=route,
+        text=revealed(tx, run.conversation_id, said.text) if said else "",
+        citations=said.citations if said else [],
+        route=_route(tx, run_id),
         review_id=review.id if review else None,
         trace_id=run.trace_id,
     )
+
+
+def _route(tx: Tx, run_id: str) -> JSON | None:
+    """Return where the latest attempt at a run sent its message, or None if none came so far."""
+    routed = [each for each in ledger.of_run(tx, run_id) if each["kind"] == "route"]
+    if not routed or "route" in routed[-1]:
+        return routed[-1]["route"] if routed else None
+    # Version 0.1 wrote the whole route into the step's event alone.
+    steps = events.of_types(tx, run_id, ("step.finished",))
+    return next((each.data["route"] for each in reversed(steps) if "route" in each.data), None)

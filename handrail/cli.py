@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 evals = typer.Typer(help="Measure an assistant, or a part of it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(evals, name="eval")
+database = typer.Typer(help="Look after the database.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(database, name="db")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -74,6 +76,23 @@ def serve(
     from server.run import serve as serve_http
 
     _guarded(lambda: serve_http(_settings(assistant, data, host=host, port=port)))
+
+
+@app.command()
+def worker(
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Segments at once; 16 by default.")
+    ] = None,
+    queues: Annotated[str, typer.Option(help="Queues, separated by commas; all by default.")] = "",
+    metrics_port: Annotated[int | None, typer.Option(help="Serve /metrics on this port of 127.0.0.1.")] = None,
+    assistant: AssistantOption = None,
+    data: DataOption = None,
+) -> None:
+    """Work on what servers have accepted; needs PostgreSQL."""
+    from handrail.worker import run_worker
+
+    named = [name.strip() for name in queues.split(",") if name.strip()]
+    _run(lambda: run_worker(_settings(assistant, data, concurrency=concurrency), named, metrics_port))
 
 
 @app.command()
@@ -133,6 +152,22 @@ def doctor(assistant: AssistantOption = None, data: DataOption = None) -> None:
 
     healthy = examine(lambda: _settings(assistant, data), out)
     raise typer.Exit(0 if healthy else 1)
+
+
+@database.command("upgrade")
+def db_upgrade(data: DataOption = None) -> None:
+    """Make the tables, or bring them to this version: on PostgreSQL before the first start and after each update."""
+    from handrail.database import upgrade_database
+
+    _run(lambda: upgrade_database(_settings(None, data), out))
+
+
+@database.command("stats")
+def db_stats(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Say what is stored, how much room it takes and what waits."""
+    from handrail.database import show_stats
+
+    _guarded(lambda: show_stats(_settings(None, data), out, as_json))
 
 
 @evals.command("run")

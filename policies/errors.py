@@ -9,6 +9,7 @@ HandrailError                 code, message, remedy
 ├── Fenced                    a newer attempt owns the run: stop writing
 ├── Overtaken                 a person or a newer message came first: nothing was sent
 ├── Unavailable               a dependency is down: try again later
+├── Refused                   an action says that it did nothing
 └── GuardFailed               a guard crashed or timed out: counts as a failed check
 """
 
@@ -79,6 +80,12 @@ class Unavailable(HandrailError):
     """A dependency does not answer at present."""
 
     code = "unavailable"
+
+
+class Refused(HandrailError):
+    """An action did nothing, and says why; the text is shown to a person of ours."""
+
+    code = "act.refused"
 
 
 class GuardFailed(HandrailError):

@@ -54,6 +54,15 @@ class IntentEntry(Strict):
     priority: Priority = "normal"
     autonomy: Autonomy = Autonomy.REVIEW
     examples: Annotated[list[Line], Field(min_length=3)]
+    tools: list[Name] = []
+    """Actions that are run for it, in this order, before an answer is drafted."""
+
+    @field_validator("tools")
+    @classmethod
+    def _tools_differ(cls, value: list[str]) -> list[str]:
+        if len(set(value)) < len(value):
+            raise ValueError("a tool stands twice; name each once")
+        return value
 
     def to_intent(self) -> Intent:
         """Return the value that agents work with."""
@@ -64,6 +73,7 @@ class IntentEntry(Strict):
             queue=self.queue,
             priority=self.priority,
             autonomy=self.autonomy,
+            tools=tuple(self.tools),
         )
 
 

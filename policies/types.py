@@ -185,6 +185,7 @@ class Intent:
     priority: str = "normal"
     autonomy: Autonomy = Autonomy.REVIEW
     tools: tuple[str, ...] = field(default=())
+    """Actions that are run for it before an answer is drafted, in this order."""
 
 
 def to_json(value: Any) -> JSON:

@@ -14,7 +14,7 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from policies.errors import InputError
+from policies.errors import InputError, NotFound
 from server.problems import problem, problem_of
 
 log = logging.getLogger("handrail.server")
@@ -76,6 +76,9 @@ class Gate:
             return
         headers = Headers(scope=scope)
         try:
+            if "\0" in scope["path"]:
+                # PostgreSQL has no such character, so nothing can be called that.
+                raise NotFound("There is nothing at a path with a null byte in it.")
             self._require_known_host(headers)
             if scope["method"] not in SAFE:
                 _require_own_origin(headers)

@@ -15,7 +15,6 @@ from policies.errors import HandrailError, Unavailable
 from tools.storage.lock import announced
 
 log = logging.getLogger("handrail.server")
-SETTLE_SECONDS = 5.0
 
 
 class Lifecycle:
@@ -45,17 +44,19 @@ class Lifecycle:
         log.info("%s", doing)
 
     async def run(self, settings: Settings, url: str | None, on_failure: Callable[[], None]) -> None:
-        """Hold the product open until ``closing`` is set, then let running segments come to their end."""
+        """Hold the product open until ``closing`` is set, then let running segments come to their end.
+
+        Embedded, this process works on segments itself; over PostgreSQL, ``handrail worker`` does.
+        """
+        embedded = settings.database_url is None
         try:
-            async with open_product(settings, announce=self.announce) as product:
+            async with open_product(settings, works=embedded, announce=self.announce) as product:
                 with ExitStack() as stack:
-                    if url is not None:
+                    if url is not None and embedded:
                         stack.enter_context(announced(settings.data, url))
                     self.product = product
                     log.info("ready")
                     await self.closing.wait()
-                with anyio.move_on_after(SETTLE_SECONDS):
-                    await product.service.engine.settled()
         except HandrailError as error:
             self._failed(error, on_failure)
         except Exception as error:

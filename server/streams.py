@@ -13,6 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
+from graphs.replay import RESYNC
 from policies.errors import HandrailError
 from tools.storage.store import StoredEvent
 
@@ -93,7 +94,7 @@ def frame(kind: str, data: Any, event_id: str | None = None) -> bytes:
 
 
 def resync(snapshot: str) -> bytes:
-    """Return the frame for a reader whose last id this stream never gave out."""
+    """Return the frame for a reader whose last id this stream never gave out, or who lacks what is gone."""
     return frame("resync", {"snapshot": snapshot})
 
 
@@ -107,13 +108,25 @@ async def then(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]
 async def run_frames(batches: AsyncIterator[list[StoredEvent]]) -> AsyncIterator[bytes]:
     """Frame a run's events, with ids ``run_id:seq``; what came together is sent together."""
     async for batch in batches:
-        yield b"".join(frame(each.type, _data(each), f"{each.run_id}:{each.run_seq}") for each in batch)
+        yield b"".join(_run_frame(each) for each in batch)
 
 
 async def conversation_frames(batches: AsyncIterator[list[StoredEvent]]) -> AsyncIterator[bytes]:
     """Frame a conversation's events, with ids ``conversation_id:n``."""
     async for batch in batches:
-        yield b"".join(frame(each.type, _data(each), f"{each.conversation_id}:{each.seq}") for each in batch)
+        yield b"".join(_conversation_frame(each) for each in batch)
+
+
+def _run_frame(event: StoredEvent) -> bytes:
+    if event.type == RESYNC:
+        return resync(f"/v1/runs/{event.run_id}")
+    return frame(event.type, _data(event), f"{event.run_id}:{event.run_seq}")
+
+
+def _conversation_frame(event: StoredEvent) -> bytes:
+    if event.type == RESYNC:
+        return resync(f"/v1/conversations/{event.conversation_id}")
+    return frame(event.type, _data(event), f"{event.conversation_id}:{event.seq}")
 
 
 def _data(event: StoredEvent) -> dict[str, Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
 import pytest
+from pydantic import SecretStr
 from sniffio import current_async_library_cvar
+
+from evals.postgres import Postgres, private_postgres
 
 LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
 
@@ -45,6 +50,27 @@ def no_network() -> Iterator[None]:
     patch.setattr(socket, "getaddrinfo", guarded_look_up)
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL of the tests' own, on a free port of the loopback."""
+    with private_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Return a function that makes a database with all tables and returns its URL."""
+    from graphs.backend import upgrade_backend
+    from graphs.settings import Settings
+
+    settings = Settings(
+        data=tmp_path_factory.mktemp("upgrade"), database_url=SecretStr(postgres.create("template"))
+    )
+    anyio.run(upgrade_backend, settings)
+    numbers = itertools.count(1)
+    return lambda: postgres.create(f"test{next(numbers)}", template="template")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,6 +92,25 @@ def load_assistant(folder: Path) -> Assistant:
         rules=tuple(compile_rule(entry) for entry in policy.rules),
         glossary=Glossary.of(file.synonyms),
     )
+
+
+def require_offered(assistant: Assistant, offered: Collection[str]) -> None:
+    """Make sure that every tool which an intent names is offered; raises ``ConfigError`` with file and line."""
+    missing = [
+        (("intents", number, "tools", place), name)
+        for number, intent in enumerate(assistant.intents)
+        for place, name in enumerate(intent.tools)
+        if name not in offered
+    ]
+    if missing:
+        path = assistant.folder / "intents.yaml"
+        node = yaml.compose(_text(path), Loader=_Loader)
+        lines = [
+            f"{path}:{_line(node, where)}: {'.'.join(map(str, where))}: there is no tool {name!r}."
+            for where, name in missing
+        ]
+        known = ", ".join(sorted(offered)) or "none"
+        raise ConfigError("\n".join(lines), remedy=f"Mend the name or offer the tool; offered are: {known}.")
 
 
 def _version(folder: Path) -> str:

@@ -45,7 +45,7 @@ async def ready(lifecycle: State) -> Response:
     """Say whether requests are served; while it starts, the problem's detail says what it is doing."""
     product = lifecycle.require()
     with anyio.move_on_after(DATABASE_SECONDS) as waited:
-        await product.service.store.database.write(lambda _connection: None)
+        await product.service.store.ping()
     if waited.cancelled_caught:
         raise Unavailable("The database does not answer.", remedy="Look at the disk.")
     return reply({"status": "ready"})

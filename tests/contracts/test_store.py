@@ -9,6 +9,7 @@ import anyio
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from policies.errors import Conflict, Fenced, IdempotencyMismatch, NotFound, Overtaken
 from policies.types import Owner
@@ -30,10 +31,19 @@ def published_fixture() -> list[StoredEvent]:
     return []
 
 
+@pytest.fixture(name="where", params=["sqlite", "postgres"])
+def where_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Return where an empty database is: a file, or a URL."""
+    if request.param == "sqlite":
+        return tmp_path / "store.db"
+    url: str = request.getfixturevalue("new_postgres")()
+    return url
+
+
 @pytest.fixture(name="store")
-async def store_fixture(tmp_path: Path, published: list[StoredEvent]) -> AsyncIterator[Store]:
+async def store_fixture(where: Path | str, published: list[StoredEvent]) -> AsyncIterator[Store]:
     """Open an empty store."""
-    async with open_database(tmp_path / "store.db") as database:
+    async with open_database(where) as database:
         yield Store(
             database=database,
             clock=FixedClock(),
@@ -71,7 +81,7 @@ async def test_a_thousand_concurrent_read_compare_writes_lose_nothing(workspace:
     table = tables.conversation
 
     def read_then_write(tx: Tx) -> None:
-        before = tx.connection.execute(select(table.c.version).where(table.c.id == conversation_id)).scalar_one()
+        before = conversations.lock(tx, conversation_id).version
         tx.change(
             update(table)
             .where(table.c.id == conversation_id, table.c.version == before)
@@ -225,7 +235,7 @@ async def test_decisions_form_one_chain_with_its_head(workspace: Workspace) -> N
 async def test_the_same_decision_is_never_written_twice(workspace: Workspace) -> None:
     twice = [Decision(node="route", kind="route", body={}, step=1)]
     await workspace.write(lambda tx: ledger.append(tx, "con_1", "run_1", twice))
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(IntegrityError):
         await workspace.write(lambda tx: ledger.append(tx, "con_1", "run_1", twice))
     assert len(await workspace.read(lambda tx: ledger.of_run(tx, "run_1"))) == 1
 
@@ -291,7 +301,7 @@ async def test_a_workspace_never_sees_another_ones_rows(store: Store, workspace:
     assert await other.write(lambda tx: runs.end(tx, run.id, "cancelled")) is False
 
 
-async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
+async def test_what_was_written_is_there_after_reopening(where: Path | str) -> None:
     def store_on(database: object) -> Store:
         return Store(
             database=database,  # type: ignore[arg-type]
@@ -301,8 +311,8 @@ async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None
             publish=lambda _: None,
         )
 
-    async with open_database(tmp_path / "s.db") as database:
+    async with open_database(where) as database:
         conversation_id = await a_conversation(store_on(database).in_workspace("w"))
-    async with open_database(tmp_path / "s.db") as database:
+    async with open_database(where) as database:
         kept = await store_on(database).in_workspace("w").read(lambda tx: conversations.get(tx, conversation_id))
     assert kept.id == conversation_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
 from agents.escalation import LocalEscalation
@@ -51,13 +52,14 @@ async def test_an_expired_review_is_handed_over_once(folder: Path, tmp_path: Pat
         service, me = product.service, product.principal
         conversation = await service.create_conversation(me)
         accepted = await service.post_message(me, conversation.id, "I want my money back")
-        await service.engine.settled()
-        assert await service.expire_reviews() == 0
+        await service.jobs.settled()
+        assert (await service.get_run(me, accepted.run_id)).status == "waiting"
 
         clock.advance(timedelta(minutes=product.assistant.policy.sla.minutes["normal"] + 1))
-        assert await service.expire_reviews() == 1
-        await service.engine.settled()
-        assert await service.expire_reviews() == 0
+        with anyio.fail_after(5):
+            async for batch in service.conversation_events(me, conversation.id):
+                if any(event.type == "run.finished" for event in batch):
+                    break
 
         run = await service.get_run(me, accepted.run_id)
         view = await service.get_conversation(me, conversation.id)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.shop import FILES, OpenShop, Shop, opener
+from tests.journeys.shop import FILES, NewPlace, OpenShop, Shop, opener
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +26,19 @@ def assistant_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def new_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewPlace:
+    """Return a function that makes an empty place for data, as settings: every journey is made over both kinds."""
+    if request.param == "sqlite":
+        return lambda: {"data": tmp_path_factory.mktemp("data")}
+    new_postgres = request.getfixturevalue("new_postgres")
+    return lambda: {"data": tmp_path_factory.mktemp("data"), "database_url": new_postgres()}
+
+
 @pytest.fixture(scope="session")
-def open_shop(assistant_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenShop:
+def open_shop(assistant_folder: Path, new_place: NewPlace) -> OpenShop:
     """Return a function that opens a shop of one's own, with other settings."""
-    return opener(assistant_folder, lambda: tmp_path_factory.mktemp("data"))
+    return opener(assistant_folder, new_place)
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,7 @@ class Shop:
     async def settled(self) -> None:
         """Wait until no run is at work."""
         with anyio.fail_after(5):
-            await self.product.service.engine.settled()
+            await self.product.service.jobs.settled()
 
 
 class QuietServer(Server):
@@ -161,6 +161,8 @@ class QuietServer(Server):
 
 
 OpenShop = Callable[..., AbstractAsyncContextManager[Shop]]
+NewPlace = Callable[[], dict[str, Any]]
+"""Makes an empty place for data and returns it as settings."""
 
 
 @asynccontextmanager
@@ -178,12 +180,12 @@ async def served(product: Product) -> AsyncIterator[tuple[str, Callable[[], None
                 server.stop()
 
 
-def opener(folder: Path, new_data: Callable[[], Path]) -> OpenShop:
-    """Return a function that opens a shop over a fresh data folder; its arguments are settings."""
+def opener(folder: Path, new_place: NewPlace) -> OpenShop:
+    """Return a function that opens a shop over a fresh place for its data; its arguments are settings."""
 
     @asynccontextmanager
     async def opened(**more: Any) -> AsyncIterator[Shop]:
-        settings = Settings(**{"assistant": folder, "data": new_data(), **more})
+        settings = Settings(**{"assistant": folder, **new_place(), **more})
         router = ScriptedRouter(
             script={
                 "money back": route_to("refund", Autonomy.REVIEW, queue="returns"),

@@ -7,7 +7,7 @@ import pytest
 
 from policies.errors import GuardFailed
 from policies.types import Abstention
-from tests.journeys.shop import OpenShop, Shop, asked, finished, said, shown, take_until, tidy
+from tests.journeys.shop import NewPlace, OpenShop, Shop, asked, finished, said, shown, take_until, tidy
 
 pytestmark = pytest.mark.anyio
 
@@ -117,15 +117,17 @@ async def test_streams_end_in_order_when_the_server_stops(open_shop: OpenShop) -
                 assert await response.aread() == b""
 
 
-async def test_a_run_that_was_cut_off_is_finished_by_the_next_process(open_shop: OpenShop) -> None:
+async def test_a_run_that_was_cut_off_is_finished_by_the_next_process(
+    open_shop: OpenShop, new_place: NewPlace
+) -> None:
     hold = anyio.Event()
-    async with open_shop() as shop:
-        data = shop.product.settings.data
+    place = new_place()
+    async with open_shop(**place, drain_seconds=0) as shop:
         shop.drafter.script["cut off"] = (hold,)
         conversation = await shop.conversation()
         async with shop.listen(conversation, "cut off") as stream:
             run = (await take_until("run.started", stream))[0].json()["run_id"]
-    async with open_shop(data=data) as shop:
+    async with open_shop(**place) as shop:
         await shop.settled()
         events = await shop.events(f"/v1/runs/{run}/events")
         kinds = [each.event for each in events]

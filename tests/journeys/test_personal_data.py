@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from tests.journeys.shop import Shop, told
 
@@ -15,7 +15,8 @@ MASKED = "My mail is [EMAIL_1]. How long does delivery take?"
 
 
 def everything(connection: Connection) -> str:
-    tables = connection.execute(text("select name from sqlite_master where type = 'table'")).scalars().all()
+    """Return all that is stored, in tables that are ours and others."""
+    tables = inspect(connection).get_table_names()
     rows = [connection.execute(text(f'select * from "{name}"')).all() for name in tables]
     return repr(rows)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 import pytest
 
 from server.schemas import Review
-from tests.journeys.shop import JSON, OpenShop, Shop, asked, finished, said, shown, tidy, told
+from tests.journeys.shop import JSON, NewPlace, OpenShop, Shop, asked, finished, said, shown, tidy, told
 
 pytestmark = pytest.mark.anyio
 
@@ -154,13 +153,14 @@ async def test_a_run_that_waits_can_be_cancelled(shop: Shop) -> None:
     assert (again.status_code, again.json()["code"]) == (409, "run.finished")
 
 
-async def test_a_review_waits_through_a_restart(open_shop: OpenShop, tmp_path: Path) -> None:
-    async with open_shop(data=tmp_path / "kept") as before:
+async def test_a_review_waits_through_a_restart(open_shop: OpenShop, new_place: NewPlace) -> None:
+    place = new_place()
+    async with open_shop(**place) as before:
         conversation_id = await before.conversation()
         asked = await before.say(conversation_id, "I want my money back")
         run_id = asked[0].json()["run_id"]
         review = (await before.get("/v1/reviews"))["reviews"][0]
-    async with open_shop(data=tmp_path / "kept") as after:
+    async with open_shop(**place) as after:
         assert (await after.decide(review["id"], decision="approve")).status_code == 200
         await after.settled()
         run = await after.get(f"/v1/runs/{run_id}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.shop import FILES, Shop, opener
+from tests.journeys.shop import FILES, NewPlace, Shop, opener
 
 pytestmark = pytest.mark.anyio
 
@@ -20,12 +20,14 @@ rules:
 
 
 @pytest.fixture(name="ruled", scope="module")
-async def ruled_fixture(assistant_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
+async def ruled_fixture(
+    assistant_folder: Path, new_place: NewPlace, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Shop]:
     """Open a shop with rules."""
     folder = tmp_path_factory.mktemp("ruled") / "tea-shop"
     shutil.copytree(assistant_folder, folder)
     (folder / "policy.yaml").write_text(FILES["policy.yaml"] + RULES)
-    async with opener(folder, lambda: tmp_path_factory.mktemp("data"))() as opened:
+    async with opener(folder, new_place)() as opened:
         yield opened
 
 

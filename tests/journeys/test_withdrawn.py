@@ -9,7 +9,6 @@ import anyio
 import pytest
 from httpx_sse import ServerSentEvent
 
-from graphs import engine
 from policies.errors import Unavailable
 from policies.types import Outcome, Owner, Reason, Verdict
 from tests.journeys.shop import JSON, Shop, take_until
@@ -56,7 +55,6 @@ async def test_a_message_that_an_earlier_attempt_began_is_taken_back_by_the_next
 ) -> None:
     hold = anyio.Event()
     shop.drafter.script["flicker"] = ("First.", hold, "Second.")
-    monkeypatch.setattr(engine, "RETRY_SECONDS", 0.01)
     conversation = await shop.conversation()
     async with shop.listen(conversation, "flicker") as stream:
         begun = await take_until("message.delta", stream)

@@ -108,6 +108,17 @@ class Knowledge:
                     self._index = self._index or loaded
         return self._index
 
+    async def refresh(self) -> bool:
+        """Take over the version that another process has made active; return whether there was a newer one."""
+        if self._index is None or self._ingesting.locked():
+            return False
+        active = await self._shop.database.read(partial(rows.version_in, scope=self._scope, status="active"))
+        if active is None or active.id == self._index.version:
+            return False
+        async with self._ingesting:
+            self._index = await self._load(active)
+        return True
+
     async def documents(self) -> list[DocumentVersion]:
         """Return the documents of the active index version, by path and without their texts."""
         version = (await self.index()).version

@@ -25,6 +25,8 @@ Found = list[tuple[str, float]]
 """Passage ids with their cosine similarity, nearest first."""
 
 _BATCH = 2000
+IN_MEMORY = ":memory:"
+"""Where vectors are kept that each process makes anew from the rows."""
 
 
 class VectorStore:
@@ -112,6 +114,8 @@ def _client(where: str) -> ClientAPI:
     from chromadb.config import Settings
 
     settings = Settings(anonymized_telemetry=False)
+    if where == IN_MEMORY:
+        return chromadb.EphemeralClient(settings=settings)
     if "://" not in where:
         Path(where).mkdir(parents=True, exist_ok=True)
         return chromadb.PersistentClient(path=where, settings=settings)

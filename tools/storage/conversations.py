@@ -23,10 +23,13 @@ _OF_IT = (_m.workspace_id == bindparam("ws"), _m.conversation_id == bindparam("c
 _INSERT = insert(tables.conversation)
 _INSERT_MESSAGE = insert(tables.message)
 _GET = select(tables.conversation).where(*_HERE)
+_LOCKED = _GET.with_for_update()
+# Both rows are locked, so that PostgreSQL reads both anew if it had to wait for one.
 _STANDING = (
     select(_c.owner, _c.version, _r.conversation_version, _r.epoch, _r.status)
     .join_from(tables.conversation, tables.run, _r.workspace_id == _c.workspace_id)
     .where(*_HERE, _r.id == bindparam("run"))
+    .with_for_update()
 )
 _NEXT_POSITION = (
     update(tables.conversation)
@@ -40,6 +43,12 @@ _SET_OWNER = (
     .values(owner=bindparam("new_owner"), version=_c.version + 1, queue=bindparam("new_queue"))
 )
 _MESSAGES = select(tables.message).where(*_OF_IT).order_by(_m.position)
+_SAID = (
+    select(tables.message)
+    .where(*_OF_IT, _m.run_id == bindparam("run"), _m.author == "bot", _m.state == "complete")
+    .order_by(_m.position.desc())
+    .limit(1)
+)
 _LAST_OF_RUN = (
     select(func.max(_m.position))
     .where(*_OF_IT, _m.run_id == bindparam("run"), _m.author == "customer")
@@ -110,7 +119,19 @@ def create(tx: Tx, *, assistant: str, customer: JSON) -> Conversation:
 
 def get(tx: Tx, conversation_id: str) -> Conversation:
     """Return a conversation; raises ``NotFound``."""
-    row = tx.one(_GET, conversation=conversation_id)
+    return _found(tx.one(_GET, conversation=conversation_id), conversation_id)
+
+
+def lock(tx: Tx, conversation_id: str) -> Conversation:
+    """Return a conversation that nobody else changes until this transaction ends; raises ``NotFound``.
+
+    Whatever compares a conversation or its runs before it writes calls this first. SQLite has one writer, so
+    there it only reads.
+    """
+    return _found(tx.one(_LOCKED, conversation=conversation_id), conversation_id)
+
+
+def _found(row: Any, conversation_id: str) -> Conversation:
     if row is None:
         raise NotFound(f"There is no conversation {conversation_id!r}.", remedy="Create one first.")
     return _conversation(row)
@@ -178,6 +199,12 @@ def set_owner(tx: Tx, conversation_id: str, owner: Owner, *, queue: str | None =
 def messages(tx: Tx, conversation_id: str) -> list[Message]:
     """Return all messages of a conversation, oldest first."""
     return [_message(row) for row in tx.all(_MESSAGES, conversation=conversation_id)]
+
+
+def said_by(tx: Tx, conversation_id: str, run_id: str) -> Message | None:
+    """Return the bot's message that a run ended with, or None if it has said nothing that stands."""
+    row = tx.one(_SAID, conversation=conversation_id, run=run_id)
+    return _message(row) if row else None
 
 
 def history(tx: Tx, conversation_id: str, *, before_run: str, limit: int = 6) -> tuple[Turn, ...]:

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
 from policies.errors import Fenced
 from policies.types import JSON, Audience
 from tools.storage import tables
+from tools.storage.runs import UNFINISHED
 from tools.storage.store import StoredEvent, Tx
 
 _c = tables.conversation.c
 _e = tables.event.c
 _r = tables.run.c
 PAGE = 500
+TRIM = 2000
 
 _INSERT = insert(tables.event)
 _COUNT_UP = (
@@ -52,6 +54,20 @@ _OF_TYPES = (
     .where(_e.type.in_(bindparam("types", expanding=True)))
     .order_by(_e.run_seq)
 )
+_old = tables.event.alias("old").c
+_UNDER_WAY = (
+    select(_r.id)
+    .where(_r.workspace_id == _old.workspace_id, _r.conversation_id == _old.conversation_id)
+    .where(_r.status.in_(UNFINISHED))
+    .exists()
+)
+_OLDEST = (
+    select(_old.workspace_id, _old.conversation_id, _old.seq)
+    .where(_old.at < bindparam("before"), ~_UNDER_WAY)
+    .order_by(_old.at)
+    .limit(bindparam("most"))
+)
+_TRIM = delete(tables.event).where(tuple_(_e.workspace_id, _e.conversation_id, _e.seq).in_(_OLDEST))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +131,16 @@ def of_types(tx: Tx, run_id: str, types: Sequence[str]) -> list[NewEvent]:
     """Return all events of a run that have one of these types, without their numbers."""
     rows = tx.all(_OF_TYPES, run=run_id, types=list(types))
     return [NewEvent(type=row["type"], data=row["data"]) for row in rows]
+
+
+def trim(connection: Connection, *, before: str, limit: int = TRIM) -> int:
+    """Delete the oldest events, of all workspaces, that are older than ``before``; return how many.
+
+    At most ``limit`` go at once, so that nobody waits for long: call it until it returns less. A conversation
+    with a run that has not ended keeps all its events, because the run's end goes by them. Numbers are never
+    given out again.
+    """
+    return connection.execute(_TRIM, {"before": before, "most": limit}).rowcount
 
 
 def _event(row: Any) -> StoredEvent:

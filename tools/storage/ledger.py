@@ -14,8 +14,7 @@ from typing import Any
 
 import orjson
 import rfc8785
-from sqlalchemy import bindparam, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import bindparam, insert, select, update
 
 from policies.types import JSON
 from tools.storage import tables
@@ -30,10 +29,11 @@ _s = tables.content_salt.c
 _INSERT = insert(tables.decision)
 _INSERT_SALT = insert(tables.content_salt)
 _HEAD = select(_h.count, _h.hash).where(_h.workspace_id == bindparam("ws"), _h.stream == bindparam("stream"))
-_NEW_HEAD = upsert(tables.chain_head)
-_MOVE_HEAD = _NEW_HEAD.on_conflict_do_update(
-    index_elements=["workspace_id", "stream"],
-    set_={"count": _NEW_HEAD.excluded.count, "hash": _NEW_HEAD.excluded.hash},
+_NEW_HEAD = insert(tables.chain_head)
+_MOVE_HEAD = (
+    update(tables.chain_head)
+    .where(_h.workspace_id == bindparam("ws"), _h.stream == bindparam("of_stream"))
+    .values(count=bindparam("new_count"), hash=bindparam("new_hash"))
 )
 _OF_RUN = (
     select(_d.body, _d.hash)
@@ -65,7 +65,10 @@ def append(tx: Tx, stream: str, run_id: str | None, decisions: Sequence[Decision
         previous = row["hash"]
         rows.append(row)
     tx.insert(_INSERT, rows)
-    tx.insert(_MOVE_HEAD, [{"stream": stream, "count": count + len(rows), "hash": previous}])
+    if head:
+        tx.change(_MOVE_HEAD, of_stream=stream, new_count=count + len(rows), new_hash=previous)
+    else:
+        tx.insert(_NEW_HEAD, [{"stream": stream, "count": len(rows), "hash": previous}])
 
 
 def _row(tx: Tx, stream: str, run_id: str | None, seq: int, decision: Decision, previous: str) -> dict[str, Any]:

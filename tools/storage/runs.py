@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Update, bindparam, insert, select, update
 from policies.errors import Fenced, NotFound
 from policies.types import JSON
 from tools.storage import tables
-from tools.storage.store import Tx
+from tools.storage.store import Ring, Tx
 
 Status = Literal["queued", "running", "waiting", "finished"]
 UNFINISHED = ("queued", "running", "waiting")
@@ -158,6 +158,8 @@ def _update_of(names: tuple[str, ...]) -> Update:
 def end(tx: Tx, run_id: str, outcome: str) -> bool:
     """End a run from outside (superseded, cancelled, stale); whoever works on it is fenced off."""
     changed = tx.change(_END, run=run_id, new_outcome=outcome, now=tx.now())
+    if changed:
+        tx.rings.append(Ring("stop", run_id))
     return bool(changed)
 
 

@@ -53,14 +53,21 @@ def load_or_make_key(path: Path) -> bytes:
     if not path.exists():
         _make_key(path)
     key = path.read_bytes().strip()
-    try:
-        Fernet(key)
-    except ValueError as error:
+    if not is_key(key):
         raise ConfigError(
             f"{path}: the file holds no key.",
             remedy="Put back the key file of this data folder; delete the file only if the folder is new.",
-        ) from error
+        )
     return key
+
+
+def is_key(text: bytes) -> bool:
+    """Whether a text is a key: 32 bytes in URL-safe base64."""
+    try:
+        Fernet(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _make_key(path: Path) -> None:

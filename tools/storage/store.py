@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Executable, RowMapping
+import anyio
+from sqlalchemy import Connection, CursorResult, Executable, RowMapping, text
 
 from policies.types import JSON, Audience
 from tools.clock import Clock, Ids
@@ -19,6 +20,9 @@ from tools.storage.database import Database
 from tools.storage.sealing import Sealer
 
 T = TypeVar("T")
+CHANNEL = "handrail"
+_ANYTHING = text("select 1")
+_NOTIFY = text("select pg_notify(:channel, :ring)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,30 @@ class StoredEvent:
     at: str
 
 
+@dataclass(frozen=True)
+class Ring:
+    """A sign to whoever it concerns, in this process and others, that rows have changed.
+
+    It says where to look and nothing else; whoever misses one must find out by looking. ``event``: the
+    conversation ``name`` has events up to ``number``. ``stop``: the run ``name`` has been ended from outside.
+    """
+
+    kind: str
+    name: str
+    number: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.number}"
+
+    @staticmethod
+    def parse(text: str) -> Ring | None:
+        """Return the ring that a text stands for, or None if it is not one."""
+        match text.split(" "):
+            case [kind, name, number] if number.isdecimal():
+                return Ring(kind, name, int(number))
+        return None
+
+
 @dataclass(kw_only=True)
 class Tx:
     """One transaction in one workspace."""
@@ -46,6 +74,11 @@ class Tx:
     sealer: Sealer
     appended: list[StoredEvent] = field(default_factory=list)
     """Events that this transaction appended, for those who follow."""
+    after: list[Callable[[], None]] = field(default_factory=list)
+    """What is called on the event loop once this transaction is committed; it must neither fail nor wait."""
+
+    rings: list[Ring] = field(default_factory=list)
+    """What others are told once this transaction is committed."""
 
     def now(self) -> str:
         """Return the present time as the tables write it."""
@@ -96,10 +129,16 @@ class Store:
     sealer: Sealer
     publish: Callable[[list[StoredEvent]], None]
     """Told of appended events once they are on disk."""
+    heard: Callable[[Ring], None] = lambda _ring: None
+    """Told of this process's own rings; those of others come through the doorbell."""
 
     def in_workspace(self, workspace_id: str) -> Workspace:
         """Return the store as one workspace sees it."""
         return Workspace(store=self, id=workspace_id)
+
+    async def ping(self) -> None:
+        """Make sure that rows can be written; raises ``Unavailable``."""
+        await self.database.write(lambda connection: connection.execute(_ANYTHING), durable=False)
 
     async def in_all_workspaces(self, work: Callable[[Connection], T]) -> T:
         """Read across workspaces, for house-keeping alone."""
@@ -121,13 +160,26 @@ class Workspace:
         made: list[Tx] = []
 
         def begin(connection: Connection) -> T:
-            made.append(self._tx(connection))
-            return work(made[-1])
+            tx = self._tx(connection)
+            value = work(tx)
+            if self.store.database.notifies:
+                _notify(tx)
+            made.append(tx)
+            return value
 
-        result = await self.store.database.write(begin, durable=durable)
-        if made[-1].appended:
-            self.store.publish(made[-1].appended)
+        # A caller who goes away now must not keep others from hearing of what is committed.
+        with anyio.CancelScope(shield=True):
+            result = await self.store.database.write(begin, durable=durable)
+            self._tell(made[-1])
         return result
+
+    def _tell(self, tx: Tx) -> None:
+        if tx.appended:
+            self.store.publish(tx.appended)
+        for ring in tx.rings:
+            self.store.heard(ring)
+        for call in tx.after:
+            call()
 
     async def read(self, work: Callable[[Tx], T]) -> T:
         """Run ``work`` on a reading connection."""
@@ -138,3 +190,10 @@ class Workspace:
         return Tx(
             connection=connection, workspace_id=self.id, clock=store.clock, ids=store.ids, sealer=store.sealer
         )
+
+
+def _notify(tx: Tx) -> None:
+    """Ring in the transaction itself, so that others hear of it when it commits and only then."""
+    last = {event.conversation_id: event.seq for event in tx.appended}
+    for ring in [*(Ring("event", name, number) for name, number in last.items()), *tx.rings]:
+        tx.connection.execute(_NOTIFY, {"channel": CHANNEL, "ring": str(ring)})

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+_UNDERWAY = text("status in ('queued', 'running')")
 
 
 def _keyed(name: str, *columns: Column[object] | UniqueConstraint | Index, key: tuple[str, ...]) -> Table:
@@ -81,7 +82,7 @@ run = _keyed(
     Column("created_at", String, nullable=False),
     Column("finished_at", String),
     Index("run_by_conversation", "workspace_id", "conversation_id", "status"),
-    Index("run_unfinished", "status", sqlite_where=text("status in ('queued', 'running')")),
+    Index("run_unfinished", "status", sqlite_where=_UNDERWAY, postgresql_where=_UNDERWAY),
     key=("id",),
 )
 
@@ -96,6 +97,7 @@ event = _keyed(
     Column("data", JSON, nullable=False),
     Column("at", String, nullable=False),
     Index("event_by_run", "workspace_id", "run_id", "run_seq"),
+    Index("event_by_age", "at"),
     key=("conversation_id", "seq"),
 )
 
@@ -248,4 +250,48 @@ chunk = _keyed(
     Column("vector", LargeBinary, nullable=False),
     Column("sentence_vectors", LargeBinary, nullable=False),
     key=("document_version", "ordinal"),
+)
+
+# What was promised of an outside effect: written before it is tried, completed after.
+receipt = _keyed(
+    "receipt",
+    Column("key", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("conversation_id", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("idempotent", Boolean, nullable=False),
+    Column("status", String, nullable=False),
+    Column("result", JSON),
+    Column("created_at", String, nullable=False),
+    Column("finished_at", String),
+    Index("receipt_by_run", "workspace_id", "run_id"),
+    key=("key",),
+)
+
+# What concerns the whole installation, such as which key its vault was sealed with.
+installation = Table(
+    "installation",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+# Jobs of the embedded engine (SQLite alone; on PostgreSQL procrastinate has tables of its own). They belong to the
+# process and not to a tenant; the workspace is among the arguments.
+job = Table(
+    "job",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("queue", String, nullable=False),
+    Column("task", String, nullable=False),
+    Column("args", JSON, nullable=False),
+    Column("lock", String),
+    Column("dedupe", String),
+    Column("run_at", String),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", String, nullable=False),
+    Index("job_by_time", "run_at"),
+    Index("job_by_lock", "lock"),
+    Index("job_by_dedupe", "dedupe", unique=True),
+    sqlite_autoincrement=True,
 )

@@ -1,0 +1,87 @@
+"""The step that does things: the actions of the route's intent, before an answer is drafted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from graphs.effects import Performed, perform
+from graphs.nodes import Context
+from graphs.state import State
+from graphs.turn import Turn
+from policies.types import JSON, Autonomy, Reason, to_json
+from tools.actions import Action, ActionRequest
+from tools.storage.receipts import key_of
+
+
+async def act(state: State, runtime: Context) -> State:
+    """Run the intent's actions: those that only look, at the same time; then those with effects, one by one.
+
+    The first that is not done ends the step: nothing else is begun, and a person gets the conversation.
+    """
+    turn = runtime.context
+    async with turn.step("act") as report:
+        actions = turn.team.actions_of(state["route"]["intent"])
+        done = await _look(turn, state, [each for each in actions if not each.effect])
+        for action in actions:
+            if action.effect and not any(each.reason for each in done):
+                done.append(await _change(turn, state, action))
+        for each in done:
+            _record(turn, each)
+        report["actions"] = [{"name": each.action, "status": each.status} for each in done]
+        return _after(state, done)
+
+
+async def _look(turn: Turn, state: State, actions: Sequence[Action]) -> list[Performed]:
+    found: dict[str, Performed] = {}
+
+    async def look(action: Action) -> None:
+        found[action.name] = await perform(turn, action, _request(turn, state, action))
+
+    async with anyio.create_task_group() as tasks:
+        for action in actions:
+            tasks.start_soon(look, action)
+    return [found[action.name] for action in actions]
+
+
+async def _change(turn: Turn, state: State, action: Action) -> Performed:
+    if reason := forbidden(state, action):
+        return Performed(action=action.name, status="refused", reason=reason)
+    return await perform(turn, action, _request(turn, state, action))
+
+
+def forbidden(state: State, action: Action) -> Reason | None:
+    """Say why an effect needs a person first, if it does: only where answers leave alone may effects."""
+    if state["autonomy"] == Autonomy.AUTO:
+        return None
+    text = f"Policy lets no {action.name!r} be done on {state['route']['intent']} before a person has looked."
+    return Reason(code="act.not_allowed", text=text)
+
+
+def _request(turn: Turn, state: State, action: Action) -> ActionRequest:
+    customer = state.get("customer", {})
+    return ActionRequest(
+        key=key_of(turn.run.id, action.name),
+        workspace_id=turn.workspace.id,
+        conversation_id=turn.conversation.id,
+        run_id=turn.run.id,
+        intent=state["route"]["intent"],
+        question=state["question"],
+        language=state.get("language", ""),
+        locale=customer.get("locale"),
+        attributes=customer.get("attributes") or {},
+    )
+
+
+def _record(turn: Turn, done: Performed) -> None:
+    reasons = (done.reason,) if done.reason else ()
+    turn.decide("act", "action", done.status, reasons, action=done.action)
+
+
+def _after(state: State, done: Sequence[Performed]) -> State:
+    found: list[JSON] = [{"name": each.action, "status": each.status, "result": each.result} for each in done]
+    reasons = [to_json(each.reason) for each in done if each.reason]
+    if reasons:
+        return {"next": "escalate", "actions": found, "reasons": [*state.get("reasons", []), *reasons]}
+    return {"next": "draft", "actions": found}

@@ -1,0 +1,35 @@
+"""What jobs there are: the segments of runs, the end of a review's time, and house-keeping."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+from tools.jobs.ports import Job
+from tools.storage.runs import Pending
+
+SEGMENT = "segment"
+EXPIRE = "review.expire"
+KEEP_HOUSE = "house.keep"
+QUEUES = ("turns", "timers", "house")
+
+
+def segment_job(pending: Pending) -> Job:
+    """Return the job that works on a run; those of one conversation take turns."""
+    return Job(task=SEGMENT, queue="turns", args=asdict(pending), lock=conversation_lock(pending))
+
+
+def conversation_lock(pending: Pending) -> str:
+    """Return what the segments of one conversation have in common."""
+    return f"{pending.workspace_id}/{pending.conversation_id}"
+
+
+def expiry_job(workspace_id: str, review_id: str, due: datetime) -> Job:
+    """Return the job that answers a review by its breach action when nobody has by then."""
+    args = {"workspace_id": workspace_id, "review_id": review_id}
+    return Job(task=EXPIRE, queue="timers", args=args, run_at=due)
+
+
+def house_job() -> Job:
+    """Return the job that clears away what is old; one process does it at a time."""
+    return Job(task=KEEP_HOUSE, queue="house", args={}, dedupe=KEEP_HOUSE)
