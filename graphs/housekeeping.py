@@ -38,7 +38,7 @@ async def keep_house(store: Store, segments: Segments, event_days: int) -> Swept
     """
     return Swept(
         keys=await _tried("idempotency keys", partial(_forget_keys, store)),
-        checkpoints=await _tried("checkpoints", partial(_prune_checkpoints, segments)),
+        checkpoints=await _tried("checkpoints", segments.prune_finished),
         events=await _tried("events", partial(_trim_events, store, event_days)),
     )
 
@@ -55,12 +55,6 @@ async def _tried(what: str, part: Callable[[], Awaitable[int]]) -> int:
 
 async def _forget_keys(store: Store) -> int:
     return await store.database.write(partial(idempotency.forget_old, now=store.clock.now()), durable=False)
-
-
-async def _prune_checkpoints(segments: Segments) -> int:
-    before = await segments.checkpoints.threads()
-    await segments.prune_finished()
-    return len(before - await segments.checkpoints.threads())
 
 
 async def _trim_events(store: Store, days: int) -> int:

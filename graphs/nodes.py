@@ -149,6 +149,8 @@ async def retrieve(state: State, runtime: Context) -> State:
         report["passages"] = len(result.passages)
         sources = [_source(passage) for passage in result.passages]
         turn.note("retrieval", {"query": query, "sources": sources}, staff=True)
+        if result.fallback:
+            turn.note("degraded", {"dependency": "vector_store", "fallback": result.fallback}, staff=True)
         lineage = [passage.id for passage in result.passages]
         turn.decide("retrieve", "retrieve", "found", lineage=lineage, index_version=result.index_version)
         if not result.passages:

@@ -111,11 +111,13 @@ class Segments:
             except Exception as error:
                 log.warning("run %s keeps its checkpoints for now: %s", run_id, error)
 
-    async def prune_finished(self) -> None:
-        """Delete the checkpoints of all runs that have ended."""
+    async def prune_finished(self) -> int:
+        """Delete the checkpoints of all runs that have ended; return of how many."""
         threads = await self.checkpoints.threads()
-        for run_id in threads - await self.store.in_all_workspaces(runs.unfinished_ids):
+        ended = threads - await self.store.in_all_workspaces(runs.unfinished_ids)
+        for run_id in ended:
             await self.prune(run_id)
+        return len(ended)
 
     async def _to_its_end(self, turn: Turn, claimed: Claimed) -> bool:
         """Advance, and end with a person what can't be advanced; returns whether the run waits for one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -68,7 +69,9 @@ def new_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -
     settings = Settings(
         data=tmp_path_factory.mktemp("upgrade"), database_url=SecretStr(postgres.create("template"))
     )
-    anyio.run(upgrade_backend, settings)
+    # Whoever asks first may be running a loop in this thread.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(anyio.run, upgrade_backend, settings).result()
     numbers = itertools.count(1)
     return lambda: postgres.create(f"test{next(numbers)}", template="template")
 

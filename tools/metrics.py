@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 _FINE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.2, 0.5, 1, 5, 30)
 
@@ -19,3 +19,4 @@ STEP_SECONDS = Histogram("handrail_step_seconds", "One step of a turn.", ["step"
 SEGMENT_SECONDS = Histogram(
     "handrail_segment_seconds", "From the claim of a run to its end or pause.", ["graph"], buckets=_FINE
 )
+FALLBACKS = Counter("handrail_fallbacks", "Times that something was done without a dependency.", ["dependency"])

@@ -472,7 +472,7 @@ async def test_a_process_that_slept_past_its_lease_does_no_harm_and_works_again(
     may_end = anyio.Event()
     notes.doing = lambda _: may_end.wait()
     await place.enqueue(job("1", lock="a"))
-    async with another_process(place, seconds=0.2) as process:
+    async with another_process(place, seconds=0.5) as process:
         await until_said(process, "begun 1")
         process.send_signal(signal.SIGSTOP)
         await anyio.sleep(LEASE + 0.1)

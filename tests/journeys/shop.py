@@ -181,10 +181,10 @@ async def served(product: Product) -> AsyncIterator[tuple[str, Callable[[], None
 
 
 def opener(folder: Path, new_place: NewPlace) -> OpenShop:
-    """Return a function that opens a shop over a fresh place for its data; its arguments are settings."""
+    """Return a function that opens a shop over a fresh place for its data; its other arguments are settings."""
 
     @asynccontextmanager
-    async def opened(**more: Any) -> AsyncIterator[Shop]:
+    async def opened(*, works: bool = True, **more: Any) -> AsyncIterator[Shop]:
         settings = Settings(**{"assistant": folder, **new_place(), **more})
         router = ScriptedRouter(
             script={
@@ -208,7 +208,7 @@ def opener(folder: Path, new_place: NewPlace) -> OpenShop:
                 language=lambda _text: "en",
             )
 
-        async with open_product(settings, hire=hire, announce=lambda _: None) as product:
+        async with open_product(settings, works=works, hire=hire, announce=lambda _: None) as product:
             await product.knowledge.ingest(product.assistant.knowledge)
             async with served(product) as (url, stop), httpx.AsyncClient(base_url=url, timeout=10) as http:
                 yield Shop(product=product, router=router, drafter=drafter, checker=checker, http=http, stop=stop)

@@ -1,0 +1,1 @@
+"""Promised work and who delivers it."""

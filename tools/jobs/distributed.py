@@ -149,7 +149,12 @@ class DistributedJobs:
         # A pool waits long for a server that is away; this does not.
         await (await psycopg.AsyncConnection.connect(self._conninfo, **settings)).close()
         connector = PsycopgConnector(
-            conninfo=self._conninfo, kwargs=settings, min_size=1, max_size=CONNECTIONS, timeout=CONNECT_SECONDS
+            conninfo=self._conninfo,
+            kwargs=settings,
+            configure=_one_statement_at_a_time,
+            min_size=1,
+            max_size=CONNECTIONS,
+            timeout=CONNECT_SECONDS,
         )
         try:
             await connector.open_async()
@@ -186,7 +191,6 @@ class _Shift:
     ) -> None:
         self._lease = lease
         self._left = left
-        self._connector = connector
         self._calls: set[anyio.CancelScope] = set()
         self._manager = PatientManager(connector, lease)
         app = App(connector=connector)
@@ -293,10 +297,15 @@ class _Shift:
         try:
             if worker_id is not None:
                 await self._manager.update_heartbeat(worker_id)
-            return await reap(self._connector, self._manager, worker_id, suspects, self._lease)
+            return await reap(self._manager, worker_id, suspects, self._lease)
         except (ConnectorException, psycopg.Error) as error:
             self._manager.note_away(error)
             return suspects
+
+
+async def _one_statement_at_a_time(connection: psycopg.AsyncConnection) -> None:
+    # A process that stops between a statement and its commit would keep the job's row locked, from others too.
+    await connection.set_autocommit(True)
 
 
 class _NoJobs(logging.Filter):

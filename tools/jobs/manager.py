@@ -79,7 +79,8 @@ class PatientManager(JobManager):
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         """Acknowledge a job that has ended, and look at once for the next of its lock."""
-        await self._acknowledge(job, _FINISH, status=status.value, delete_job=delete_job)
+        if not await self._acknowledge(job, _FINISH, status=status.value, delete_job=delete_job):
+            _note_lost(job)
         if job.lock is not None:
             await self.wake()
 
@@ -92,12 +93,19 @@ class PatientManager(JobManager):
         lock: str | None = None,
     ) -> None:
         """Let a job wait again; without a time it may begin at once."""
+        new = {"priority": priority, "queue": queue, "lock": lock}
+        if not await self.give_back(job, retry_at, **new):
+            _note_lost(job)
+
+    async def give_back(self, job: Job, retry_at: datetime | None, **new: Any) -> bool:
+        """Let a job wait that nobody works on any more; returns whether it still was as ``job`` says."""
         if job.queueing_lock is not None:
             await self._acknowledge(job, _FREE_KEY)
-        new = {"priority": priority, "queue": queue, "lock": lock}
-        await self._acknowledge(job, _RETRY, retry_at=retry_at or AT_ONCE, **new)
+        new = {"priority": None, "queue": None, "lock": None, **new}
+        given = await self._acknowledge(job, _RETRY, retry_at=retry_at or AT_ONCE, **new)
         if retry_at is None:
             await self.wake()
+        return given
 
     async def update_heartbeat(self, worker_id: int) -> None:
         """Tell the server that this worker lives."""
@@ -144,15 +152,14 @@ class PatientManager(JobManager):
                 "the database does not answer; jobs wait for it: %s", type(error.__cause__ or error).__name__
             )
 
-    async def _acknowledge(self, job: Job, query: LiteralString, **values: Any) -> None:
-        """Change a job that is still this worker's; raises ``ConnectorException`` when the lease is over."""
+    async def _acknowledge(self, job: Job, query: LiteralString, **values: Any) -> bool:
+        """Change a job that is still as ``job`` says; raises ``ConnectorException`` when the lease is over."""
         own = {"job_id": job.id, "was": job.status, "attempts": job.attempts, "worker_id": job.worker_id}
         given_up = time.monotonic() + self._lease
         try:
             while True:
                 try:
-                    rows = await self.connector.execute_query_all_async(query=query, **own, **values)
-                    break
+                    return bool(await self.connector.execute_query_all_async(query=query, **own, **values))
                 except ConnectorException as error:
                     self.note_away(error)
                     if time.monotonic() > given_up:
@@ -161,5 +168,7 @@ class PatientManager(JobManager):
         finally:
             # If it failed, the worker finds a job of its own that it does not hold, and lets it wait again.
             self.held.discard(job.id or 0)
-        if not rows:
-            log.warning("the job %s (%s) was given to another worker meanwhile", job.id, job.task_name)
+
+
+def _note_lost(job: Job) -> None:
+    log.warning("the job %s (%s) was given to another worker meanwhile", job.id, job.task_name)

@@ -25,7 +25,7 @@ class Job:
     queue: str = "turns"
     lock: str | None = None
     dedupe: str | None = None
-    """While a job with this key waits, another one is not taken."""
+    """While a job with this key waits, another is silently not taken; the key is free from when the job begins."""
     run_at: datetime | None = None
     """Not before this time; such a job takes no lock, because it would hold back what comes before its time."""
 
@@ -63,9 +63,12 @@ class Jobs(Protocol):
         ...
 
     async def settled(self) -> None:
-        """Wait until no job that is due waits or is at work."""
+        """Wait until no job that is due waits or is at work; one that waits for its next try is not due."""
         ...
 
     async def counts(self) -> JSON:
-        """Return how many jobs wait, are delayed and are at work: ``{"waiting", "delayed", "working"}``."""
+        """Return how many jobs wait, are delayed and are at work: ``{"waiting", "delayed", "working"}``.
+
+        One that failed is delayed until its next try, one that comes after it in its lock waits.
+        """
         ...

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from procrastinate import PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 
@@ -14,12 +13,9 @@ from tools.jobs.manager import PatientManager
 from tools.jobs.retries import wait_before
 
 log = logging.getLogger("handrail.jobs")
-# Any number that nobody else uses: one process at a time gives back the jobs of others.
-_TURN = "select pg_try_advisory_xact_lock(4772247)"
 
 
 async def reap(
-    connector: PsycopgConnector,
     manager: PatientManager,
     worker_id: int | None,
     suspects: frozenset[int],
@@ -29,12 +25,12 @@ async def reap(
 
     That is what the server says it works on and it does not hold: perhaps the answer is under way, so a job is
     given back when it is among ``suspects``, the result of the last call.
+
+    All processes do this, without a turn: of two that give back a job one finds it changed. (A lock would be kept
+    by a process that is stopped while it has it, and then nobody gave back anything.)
     """
-    async with connector.pool.connection() as connection, connection.transaction():
-        turn = await (await connection.execute(_TURN)).fetchone()
-        if turn is not None and turn[0]:
-            await _give_back(manager, await manager.get_stalled_jobs(seconds_since_heartbeat=lease))
-            await _give_back(manager, await manager.list_jobs_async(status="failed"))
+    await _give_back(manager, await manager.get_stalled_jobs(seconds_since_heartbeat=lease))
+    await _give_back(manager, await manager.list_jobs_async(status="failed"))
     if worker_id is None:
         return frozenset()
     listed = await manager.list_jobs_async(status="doing", worker_id=worker_id)
@@ -45,14 +41,14 @@ async def reap(
 
 async def _give_back(manager: PatientManager, jobs: Iterable[Job]) -> None:
     for job in jobs:
-        why = (
-            "was taken by a worker that has no handler for it" if job.status == "failed" else "has lost its worker"
-        )
-        log.warning("the job %s (%s) %s and waits again", job.id, job.task_name, why)
         try:
-            await manager.retry_job(job, retry_at=_next_try(job))
+            given = await manager.give_back(job, _next_try(job))
         except ConnectorException as error:
             manager.note_away(error)
+            return
+        if given:
+            why = "had a worker without a handler for it" if job.status == "failed" else "has lost its worker"
+            log.warning("the job %s (%s) %s and waits again", job.id, job.task_name, why)
 
 
 def _next_try(job: Job) -> datetime | None:

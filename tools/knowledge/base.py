@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
-from policies.errors import ConfigError, Conflict, NotFound
+from policies.errors import ConfigError, Conflict, NotFound, Unavailable
 from policies.types import Audience
 from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
 from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge import ingest, rows
 from tools.knowledge.documents import Record
+from tools.knowledge.exact import ExactSearch
 from tools.knowledge.index import Index, SentenceVectors, build_index
 from tools.knowledge.ingest import IngestReport, Progress, Workshop
 from tools.knowledge.ports import SearchResult
 from tools.knowledge.ranking import parts, rank
 from tools.knowledge.rows import DocumentVersion, Scope, Version
 from tools.knowledge.vectors import VectorStore, collection_name
+from tools.metrics import FALLBACKS
 from tools.storage.database import Database
 
 _THREADS = 4
+FALLBACK = "exact search in memory"
 
 
 class Knowledge:
@@ -36,6 +39,7 @@ class Knowledge:
         self._scope = scope
         self._threads = threads
         self._index: Index | None = None
+        self._exact: ExactSearch | None = None
         self._loading = anyio.Lock()
         self._ingesting = anyio.Lock()
 
@@ -47,7 +51,7 @@ class Knowledge:
         index = await self.index()
         texts = parts(query)
         vectors = await self._shop.encoder.encode(texts)
-        nearest = partial(self._nearest, index, vectors)
+        nearest = _Nearest(self._shop.store, self._scope, self._exact_search(index), vectors)
         found = partial(rank, index, nearest, texts, vectors, audience, limit)
         best = await anyio.to_thread.run_sync(found, limiter=self._threads)
         passages = [
@@ -58,11 +62,13 @@ class Knowledge:
             query_vector=vectors[0],
             index_version=index.version,
             vectors=SentenceVectors(index),
+            fallback=nearest.fallback,
         )
 
-    def _nearest(self, index: Index, vectors: Vectors, whose: Audience, count: int) -> set[str]:
-        name = collection_name(self._scope.workspace_id, self._scope.assistant, index.version, whose)
-        return {key for found in self._shop.store.query(name, vectors, count) for key, _ in found}
+    def _exact_search(self, index: Index) -> ExactSearch:
+        if self._exact is None or self._exact.index is not index:
+            self._exact = ExactSearch(index)
+        return self._exact
 
     async def ingest(self, folder: Path, progress: Callable[[Progress], None] | None = None) -> IngestReport:
         """Bring the index up to date with a folder; questions are answered from the old version meanwhile.
@@ -150,6 +156,28 @@ class Knowledge:
         build = partial(ingest.build_collections, self._shop.store, self._scope, index, missing_only=True)
         await anyio.to_thread.run_sync(build, limiter=self._threads)
         return index
+
+
+@dataclass
+class _Nearest:
+    """The passages nearest to a question's parts: from the vector store, or from memory while that is away."""
+
+    store: VectorStore
+    scope: Scope
+    exact: ExactSearch
+    vectors: Vectors
+    fallback: str | None = None
+
+    def __call__(self, whose: Audience, count: int) -> set[str]:
+        if self.fallback is None:
+            version = self.exact.index.version
+            name = collection_name(self.scope.workspace_id, self.scope.assistant, version, whose)
+            try:
+                return {key for found in self.store.query(name, self.vectors, count) for key, _ in found}
+            except Unavailable:
+                self.fallback = FALLBACK
+                FALLBACKS.labels("vector_store").inc()
+        return self.exact.nearest(self.vectors, whose, count)
 
 
 class KnowledgeBase:

@@ -21,6 +21,8 @@ class SearchResult:
     """Empty while nothing was ever ingested."""
     vectors: Mapping[str, Vectors] = field(repr=False)
     """Sentence vectors by passage id."""
+    fallback: str | None = None
+    """What was done instead of asking the vector store, which did not answer."""
 
     def sentence_vectors(self, passage_id: str) -> Vectors:
         """Return the vectors of a passage's sentences, one unit row for each of ``Passage.sentences``."""
@@ -33,7 +35,7 @@ class Retriever(Protocol):
     async def search(self, query: str, *, audience: Audience, limit: int = 8) -> SearchResult:
         """Return at most ``limit`` passages that this audience may read.
 
-        Customers are only ever given documents for customers; staff are given all. Raises ``Unavailable``
-        when the vector store does not answer.
+        Customers are only ever given documents for customers; staff are given all. A vector store that does not
+        answer is done without, and the result says so.
         """
         ...

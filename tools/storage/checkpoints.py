@@ -138,6 +138,13 @@ class _FencedSaver(_Timed, AsyncPostgresSaver):
         await self._require_claim()
         return await super().aput(config, checkpoint, metadata, new_versions)
 
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Store what a step wrote before its checkpoint; raises ``Fenced``."""
+        await self._require_claim()
+        await super().aput_writes(config, writes, task_id, task_path)
+
     async def _require_claim(self) -> None:
         async with self._pool.connection() as connection:
             found = await (await connection.execute(_CLAIM, self._claim)).fetchone()
