@@ -16,7 +16,7 @@ from tools.clock import Clock
 from tools.jobs.distributed import DistributedJobs
 from tools.jobs.embedded import EmbeddedJobs
 from tools.jobs.ports import Jobs
-from tools.jobs.schema import apply_schema
+from tools.jobs.schema import apply_schema, require_schema
 from tools.storage.checkpoints import Checkpoints, open_checkpoints, set_up_postgres
 from tools.storage.database import Database, named, open_database
 from tools.storage.lock import owned
@@ -55,6 +55,7 @@ async def open_backend(settings: Settings, clock: Clock) -> AsyncIterator[Backen
     await anyio.to_thread.run_sync(_make_folder, settings)
     url = settings.database_url.get_secret_value()
     async with open_database(url) as database, open_checkpoints(conninfo(url)) as checkpoints:
+        await database.read(require_schema)
         line = conninfo(url)
         shared: Jobs = DistributedJobs(line, database, lease=settings.lease_seconds)
         yield Backend(database=database, checkpoints=checkpoints, jobs=shared, line=line)

@@ -40,7 +40,7 @@ class Child:
     """How it ended: its exit code, or less than 0 for a signal."""
     ended_at: float = 0.0
 
-    def signal(self, number: int) -> None:
+    def send(self, number: int) -> None:
         """Send it a signal, if it still lives."""
         if not self.ended.is_set():
             with suppress(ProcessLookupError):
@@ -48,7 +48,7 @@ class Child:
 
     async def stop(self, number: int = signal.SIGTERM, within: float = 20.0) -> int | None:
         """Send a signal, wait for the end and return how it ended."""
-        self.signal(number)
+        self.send(number)
         with anyio.fail_after(within):
             await self.ended.wait()
         return self.code
@@ -121,7 +121,7 @@ async def open_nursery(log: Path) -> AsyncIterator[Nursery]:
         finally:
             with anyio.CancelScope(shield=True):
                 for child in nursery.alive:
-                    child.signal(signal.SIGKILL)
+                    child.send(signal.SIGKILL)
                 assert cradle.stdin is not None
                 await cradle.stdin.aclose()
                 await cradle.wait()

@@ -6,10 +6,11 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import orjson
@@ -20,7 +21,8 @@ from graphs.faults import Faults, KillAt, NoFaults
 from graphs.settings import Settings
 from handrail.soak.assistant import Cast
 from policies.types import Owner
-from server.run import serve_product
+from server.app import create_app
+from server.run import Server, listen, uvicorn_config
 from tools.storage import conversations
 
 LEASE_SECONDS = 2.0
@@ -70,45 +72,53 @@ class Spec:
         return NoFaults() if self.point is None else KillAt(self.point, self.time)
 
 
+class _Server(Server):
+    """A server that leaves the process's signals to us."""
+
+    def capture_signals(self) -> Any:
+        """Capture none."""
+        return nullcontext()
+
+
 async def live(spec: Spec, ready: Callable[[], None]) -> None:
     """Be that process until SIGTERM; ``ready`` is called once it is."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
     cast = Cast(calls=Path(spec.calls), effects=spec.effects, pace=spec.pace)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_tell_when_asked, spec)
-        if spec.serves:
-            async with _open(spec, cast) as product:
-                cast.take_over.append(partial(_take_over, product))
-                tasks.start_soon(_ready_when_listening, spec.port, ready)
-                with suppress(KeyboardInterrupt):
-                    await serve_product(product)
-        else:
-            with anyio.open_signal_receiver(signal.SIGTERM) as signals:
-                async with _open(spec, cast) as product:
-                    cast.take_over.append(partial(_take_over, product))
-                    ready()
-                    async for _ in signals:
-                        break
-        tasks.cancel_scope.cancel()
+    stop = anyio.Event()
+    async with anyio.create_task_group() as beside:
+        beside.start_soon(_stop_when_told, stop)
+        beside.start_soon(_tell_when_asked, spec)
+        opened = open_product(
+            spec.settings, works=spec.works, hire=cast.hire(), faults=spec.faults, announce=lambda _doing: None
+        )
+        async with opened as product:
+            cast.take_over.append(partial(_take_over, product))
+            if spec.serves:
+                await _serve(product, stop, ready)
+            else:
+                ready()
+                await stop.wait()
+        beside.cancel_scope.cancel()
 
 
-def _open(spec: Spec, cast: Cast):  # type: ignore[no-untyped-def]
-    return open_product(
-        spec.settings,
-        works=spec.works,
-        hire=cast.hire(),
-        faults=spec.faults,
-        announce=lambda _doing: None,
-    )
+async def _stop_when_told(stop: anyio.Event) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+        async for _ in signals:
+            stop.set()
 
 
-async def _ready_when_listening(port: int, ready: Callable[[], None]) -> None:
-    while True:
-        with suppress(OSError):
-            await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+async def _serve(product: Product, stop: anyio.Event, ready: Callable[[], None]) -> None:
+    """Serve as ``handrail serve`` does, until ``stop`` is set."""
+    with listen(product.settings.host, product.settings.port) as listening:
+        app = create_app(product)
+        server = _Server(uvicorn_config(app), app.state.lifecycle)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, [listening])
+            while not server.started:
+                await anyio.sleep(0.002)
             ready()
-            return
-        await anyio.sleep(0.005)
+            await stop.wait()
+            server.should_exit = True
 
 
 async def _take_over(product: Product, conversation_id: str) -> None:

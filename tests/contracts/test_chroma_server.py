@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.chroma import chroma_server
 from tools.encoder.fake import HashingEncoder
 from tools.knowledge.base import open_knowledge
 from tools.storage.database import open_database
@@ -26,30 +23,8 @@ ARTICLES = {
 @pytest.fixture(name="url", scope="module")
 def url_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a Chroma server on a free port of the loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    chroma = Path(sys.executable).parent / "chroma"
-    folder = tmp_path_factory.mktemp("chroma")
-    command = [str(chroma), "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(300):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError("the Chroma server did not start")
+    with chroma_server(tmp_path_factory.mktemp("chroma")) as server:
+        yield server.url
 
 
 async def found(folder: Path, chroma: str | Path) -> list[tuple[str, float]]:

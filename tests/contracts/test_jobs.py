@@ -6,10 +6,11 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from anyio.streams.text import TextReceiveStream
 from cryptography.fernet import Fernet
 from sqlalchemy import select, text
 
-from evals.postgres import Postgres
+from evals.postgres import Postgres, private_postgres
 from policies.errors import ConfigError, Unavailable
 from policies.types import JSON
 from tools.clock import CountedIds, SystemClock
@@ -32,6 +33,7 @@ from tools.jobs.retries import wait_before
 from tools.jobs.schema import apply_schema, require_schema
 from tools.storage import tables
 from tools.storage.database import Database, open_database
+from tools.storage.migrations import upgrade
 from tools.storage.postgres import postgres_engine
 from tools.storage.sealing import Sealer
 from tools.storage.store import Store, Tx, Workspace
@@ -68,6 +70,25 @@ def workspace_on(database: Database) -> Workspace:
 
 embedded_alone = pytest.mark.parametrize("place", ["embedded"], indirect=True)
 distributed_alone = pytest.mark.parametrize("place", ["distributed"], indirect=True)
+
+
+@pytest.fixture(name="server", scope="module")
+def server_fixture() -> Iterator[Postgres]:
+    """Run a server that tests may stop, as long as they start it again."""
+    with private_postgres() as server:
+        yield server
+
+
+@pytest.fixture(name="new_database", scope="module")
+def new_database_fixture(server: Postgres) -> Callable[[], str]:
+    """Return what creates a database with our tables and those of jobs, and returns its URL."""
+    engine = postgres_engine(server.create("template"))
+    upgrade(engine)
+    with engine.begin() as connection:
+        apply_schema(connection)
+    engine.dispose()
+    numbers = count(1)
+    return lambda: server.create(f"jobs{next(numbers)}", template="template")
 
 
 @pytest.fixture(name="place", params=["embedded", "distributed"])
@@ -499,17 +520,17 @@ async def enqueue_as_soon_as_possible(place: Place, wanted: Job) -> None:
 
 
 @distributed_alone
-async def test_a_restart_of_the_server_is_waited_for(place: Place, notes: Notes, postgres: Postgres) -> None:
+async def test_a_restart_of_the_server_is_waited_for(place: Place, notes: Notes, server: Postgres) -> None:
     may_end = anyio.Event()
     notes.doing = lambda name: may_end.wait() if name == "at work" else checkpoint()
     await place.enqueue(job("at work"))
     async with working(place.jobs, notes.handlers):
         await notes.until_begun("at work")
-        await anyio.to_thread.run_sync(postgres.stop)
+        await anyio.to_thread.run_sync(server.stop)
         await anyio.sleep(0.5)
         may_end.set()
         await anyio.sleep(0.5)
-        await anyio.to_thread.run_sync(postgres.start)
+        await anyio.to_thread.run_sync(server.start)
         await enqueue_as_soon_as_possible(place, job("new"))
         await notes.until_begun("new")
         await place.jobs.settled()
@@ -518,7 +539,7 @@ async def test_a_restart_of_the_server_is_waited_for(place: Place, notes: Notes,
 
 @distributed_alone
 async def test_a_worker_that_is_cut_off_for_long_gives_up_its_jobs_and_begins_anew(
-    place: Place, notes: Notes, postgres: Postgres
+    place: Place, notes: Notes, server: Postgres
 ) -> None:
     async with open_database(place.url) as database:
         jobs = DistributedJobs(place.url, database, lease=0.2)
@@ -526,9 +547,9 @@ async def test_a_worker_that_is_cut_off_for_long_gives_up_its_jobs_and_begins_an
         await place.enqueue(job("1", lock="a"))
         async with working(jobs, notes.handlers):
             await notes.until_begun("1")
-            await anyio.to_thread.run_sync(postgres.stop)
+            await anyio.to_thread.run_sync(server.stop)
             await anyio.sleep(1.5)
-            await anyio.to_thread.run_sync(postgres.start)
+            await anyio.to_thread.run_sync(server.start)
             await enqueue_as_soon_as_possible(place, job("2", lock="a"))
             await notes.until_begun("2")
     assert (notes.begun, notes.ended) == (["1", "1", "2"], ["1", "2"])
@@ -548,7 +569,7 @@ async def test_a_job_whose_handing_out_got_lost_is_delivered(place: Place, notes
 
 
 @distributed_alone
-async def test_tables_of_another_release_are_refused_and_none_are_named(place: Place, postgres: Postgres) -> None:
+async def test_tables_of_another_release_are_refused_and_none_are_named(place: Place, server: Postgres) -> None:
     engine = postgres_engine(place.url)
     with engine.begin() as connection:
         apply_schema(connection)
@@ -558,7 +579,7 @@ async def test_tables_of_another_release_are_refused_and_none_are_named(place: P
     engine.dispose()
     assert "procrastinate_retry_job_v2 is missing" in refused.value.message
     assert "procrastinate schema --migrations-path" in str(refused.value.remedy)
-    bare = postgres_engine(postgres.url("postgres"))
+    bare = postgres_engine(server.url("postgres"))
     with bare.begin() as connection, pytest.raises(ConfigError, match="has no tables for jobs"):
         require_schema(connection)
     bare.dispose()

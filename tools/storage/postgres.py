@@ -111,7 +111,13 @@ def postgres_engine(url: str) -> Engine:
         max_overflow=0,
         pool_use_lifo=True,
         isolation_level="READ COMMITTED",
-        connect_args={"application_name": "handrail", "connect_timeout": 5, **KEEPALIVE},
+        connect_args={
+            "application_name": "handrail",
+            "connect_timeout": 5,
+            # A process that is stopped in mid-transaction must not keep its locks.
+            "options": "-c idle_in_transaction_session_timeout=15s",
+            **KEEPALIVE,
+        },
     )
 
 

@@ -76,7 +76,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Pending:
-    """A run that an engine has yet to work on."""
+    """A run that is yet to be worked on."""
 
     workspace_id: str
     run_id: str
@@ -84,7 +84,7 @@ class Pending:
 
 
 def create(tx: Tx, *, run_id: str, values: JSON) -> Run:
-    """Insert a run; the row itself is the job that the engine picks up."""
+    """Insert a run; the job that works on it is promised beside it."""
     row = {
         "id": run_id,
         "graph": "support",

@@ -276,7 +276,7 @@ installation = Table(
     Column("value", String, nullable=False),
 )
 
-# Jobs of the embedded engine (SQLite alone; on PostgreSQL procrastinate has tables of its own). They belong to the
+# Jobs of one process (SQLite alone; on PostgreSQL procrastinate has tables of its own). They belong to the
 # process and not to a tenant; the workspace is among the arguments.
 job = Table(
     "job",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import numpy as np
 import pytest
 
 from policies.errors import ConfigError, Conflict, NotFound, Unavailable
@@ -348,14 +349,29 @@ async def test_records_are_found_under_their_own_ids(knowledge: Knowledge) -> No
     assert [passage.document for passage in found.passages] == ["faq-1"]
 
 
-async def test_a_vector_store_that_fails_is_unavailable_with_a_remedy(
+async def test_a_vector_store_that_fails_is_done_without_and_the_result_says_so(
     base: KnowledgeBase, shop: Workshop, folder: Path, tmp_path: Path
 ) -> None:
     await base.of("acme", "support").ingest(folder)
     failing = KnowledgeBase(replace(shop, store=FailingStore(tmp_path / "chroma")))
 
+    asked = await base.of("acme", "support").search("boots", audience="customer")
+    without = await failing.of("acme", "support").search("boots", audience="customer")
+
+    assert (asked.fallback, without.fallback) == (None, "exact search in memory")
+    assert without.passages == asked.passages != ()
+
+
+async def test_a_query_that_fails_is_unavailable_with_a_remedy_and_the_next_one_is_refused_at_once(
+    base: KnowledgeBase, folder: Path, tmp_path: Path
+) -> None:
+    await base.of("acme", "support").ingest(folder)
+    store = FailingStore(tmp_path / "chroma")
+
     with pytest.raises(Unavailable, match="the disk is gone") as caught:
-        await failing.of("acme", "support").search("boots", audience="customer")
+        store.query("any", np.zeros((1, 3), np.float32), 1)
+    with pytest.raises(Unavailable, match="did not answer a moment ago"):
+        store.query("any", np.zeros((1, 3), np.float32), 1)
 
     assert caught.value.remedy
 
