@@ -18,9 +18,10 @@ from agents.drafter import LocalDrafter
 from agents.escalation import LocalEscalation
 from agents.router import LocalRouter, RouterSettings
 from graphs.backend import Backend, open_backend
-from graphs.faults import Faults, NoFaults
+from graphs.faults import Faults
 from graphs.hub import Hub
 from graphs.running import Running, hear
+from graphs.sabotage import NO_SABOTAGE, Sabotage
 from graphs.segments import Segments
 from graphs.service import Service
 from graphs.settings import Settings
@@ -55,6 +56,8 @@ class Product:
     encoder: Encoder
     principal: Principal
     """The local admin, in whose name CLI and server call."""
+    faults: tuple[str, ...] = ()
+    """What goes wrong in this process on purpose."""
 
 
 @asynccontextmanager
@@ -68,12 +71,13 @@ async def open_product(
     ids: Ids | None = None,
     hire: Hire | None = None,
     faults: Faults | None = None,
+    sabotage: Sabotage = NO_SABOTAGE,
 ) -> AsyncIterator[Product]:
     """Build the service, deliver jobs of ``queues`` (all when None) if it ``works``, and close all in the end.
 
     At the end, what is being worked on has ``HANDRAIL_DRAIN_SECONDS`` to finish; the rest is taken up by another
     process, or by the next. ``announce`` is told what takes long; ``hire`` finds other agents than ``build_team``;
-    ``faults`` go wrong on purpose.
+    ``faults`` and ``sabotage`` go wrong on purpose.
     Raises ``ConfigError`` for what the operator must mend, also when another process owns the data folder.
     """
     clock, ids = clock or SystemClock(), ids or TimeOrderedIds()
@@ -81,10 +85,12 @@ async def open_product(
     async with AsyncExitStack() as stack:
         # Our matrices are small: a second BLAS thread costs more than it saves, and other threads wait for it.
         stack.enter_context(threadpool_limits(1, "blas"))
-        backend = await stack.enter_async_context(open_backend(settings, clock))
+        backend = await stack.enter_async_context(open_backend(settings, clock, sabotage.database))
         sealer = Sealer(await anyio.to_thread.run_sync(_vault_key, settings))
         await backend.database.write(partial(require_key, sealer=sealer))
-        outfit = await _outfit(stack, settings, backend, assistant, announce, clock=clock, ids=ids, hire=hire)
+        outfit = await _outfit(
+            stack, settings, backend, assistant, announce, clock=clock, ids=ids, hire=hire, sabotage=sabotage
+        )
         hub = Hub()
         store = Store(
             database=backend.database,
@@ -94,12 +100,13 @@ async def open_product(
             publish=hub.publish,
             heard=lambda ring: hear(hub, segments, ring),
         )
-        segments = _segments(settings, store, backend, outfit.team, faults or NoFaults())
+        segments = _segments(settings, store, backend, outfit.team, sabotage.at_points(faults))
         service = Service(store=store, hub=hub, jobs=backend.jobs, assistant=assistant, prune=segments.prune)
         running = Running(
             settings=settings, backend=backend, service=service, segments=segments, knowledge=outfit.knowledge
         )
         await stack.enter_async_context(running.started(works=works, queues=queues))
+        await stack.enter_async_context(sabotage.under_way(backend.line))
         principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
         yield Product(
             settings=settings,
@@ -108,6 +115,7 @@ async def open_product(
             knowledge=outfit.knowledge,
             encoder=outfit.encoder,
             principal=principal,
+            faults=sabotage.names,
         )
 
 
@@ -130,18 +138,20 @@ async def _outfit(
     clock: Clock,
     ids: Ids,
     hire: Hire | None,
+    sabotage: Sabotage,
 ) -> _Outfit:
     announce("loading the encoder")
     cache = settings.data / "cache"
     encoder = await stack.enter_async_context(open_encoder(assistant.file.encoder, cache, announce))
+    where, open_store = _vector_store(settings), sabotage.vector_store
     base = await stack.enter_async_context(
-        open_knowledge(backend.database, encoder, _vector_store(settings), clock=clock, ids=ids)
+        open_knowledge(backend.database, encoder, where, clock=clock, ids=ids, open_store=open_store)
     )
     knowledge = base.of(settings.workspace, assistant.name)
     announce("teaching the router the intents")
     team = await (hire or partial(build_team, cache=cache))(assistant, knowledge, encoder)
     await knowledge.index()
-    return _Outfit(encoder=encoder, knowledge=knowledge, team=team)
+    return _Outfit(encoder=encoder, knowledge=knowledge, team=sabotage.team(team))
 
 
 def _vault_key(settings: Settings) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +37,11 @@ class Backend:
 
 
 @asynccontextmanager
-async def open_backend(settings: Settings, clock: Clock) -> AsyncIterator[Backend]:
-    """Open what ``HANDRAIL_DATABASE_URL`` names, or the data folder without it.
+async def open_backend(
+    settings: Settings, clock: Clock, wrapped: Callable[[Database], Database] = lambda database: database
+) -> AsyncIterator[Backend]:
+    """Open what ``HANDRAIL_DATABASE_URL`` names, or the data folder without it; ``wrapped`` may put something
+    between the database and everybody who uses it.
 
     Raises ``ConfigError`` when another process owns the folder or the database is at another revision, and
     ``Unavailable`` when it does not answer.
@@ -46,17 +49,18 @@ async def open_backend(settings: Settings, clock: Clock) -> AsyncIterator[Backen
     if settings.database_url is None:
         with owned(settings.data):
             async with (
-                open_database(settings.data / "handrail.db") as database,
+                open_database(settings.data / "handrail.db") as opened,
                 open_checkpoints(settings.data / "checkpoints.db") as checkpoints,
             ):
+                database = wrapped(opened)
                 jobs = EmbeddedJobs(database, clock)
                 yield Backend(database=database, checkpoints=checkpoints, jobs=jobs, line=None)
         return
     await anyio.to_thread.run_sync(_make_folder, settings)
     url = settings.database_url.get_secret_value()
-    async with open_database(url) as database, open_checkpoints(conninfo(url)) as checkpoints:
+    async with open_database(url) as opened, open_checkpoints(conninfo(url)) as checkpoints:
+        database, line = wrapped(opened), conninfo(url)
         await database.read(require_schema)
-        line = conninfo(url)
         shared: Jobs = DistributedJobs(line, database, lease=settings.lease_seconds)
         yield Backend(database=database, checkpoints=checkpoints, jobs=shared, line=line)
 

@@ -1,8 +1,8 @@
 """Faults on purpose: named points in a segment where something can be made to go wrong, for trials and tests.
 
 Each step of the graph is a point by its name. ``claimed`` comes after a run is claimed. Each sending transaction
-(``release``, ``deliver``, ``pause``, ``hand_over``, ``demote``, ``act``) is a point before it is committed, and one
-with ``.done`` after.
+(``release``, ``deliver``, ``pause``, ``hand_over``, ``demote``, ``act``) is a point before it is committed, and
+one with ``.done`` after.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Protocol
 STEPS = ("intake", "route", "retrieve", "act", "draft", "check", "escalate")
 SENDS = ("release", "deliver", "pause", "hand_over", "demote")
 POINTS = ("claimed", *STEPS, *SENDS, *(f"{name}.done" for name in SENDS))
+EFFECT_POINTS = (*POINTS, "act.done")
+"""Those of an assistant with effects: one more, after an effect was promised and before it is done."""
 
 
 class Faults(Protocol):

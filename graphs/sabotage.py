@@ -21,7 +21,7 @@ from sqlalchemy import Connection, event
 
 from agents.checker import AnswerRequest, SentenceRequest
 from agents.drafter import DraftRequest
-from graphs.faults import POINTS, Faults, KillAt, NoFaults
+from graphs.faults import EFFECT_POINTS, Faults, KillAt, NoFaults
 from graphs.settings import Settings
 from graphs.team import Team
 from policies.errors import ConfigError, Unavailable
@@ -43,8 +43,8 @@ _CUT_OFF = """
 FAULTS = {
     "model-timeout": "The drafter never answers.",
     "vector-store-down": "Queries of the vector store fail.",
-    "database-restart[:SECONDS]": "Once, 5 or SECONDS seconds after the start, PostgreSQL ends every connection of "
-    "every process; SQLite fails all transactions for 2 s.",
+    "database-restart[:SECONDS]": "Once, 5 or SECONDS seconds after the start, PostgreSQL ends all connections "
+    "of all processes; SQLite fails all transactions for 2 s.",
     "guard-crash": "The checker raises.",
     "slow-disk": "Every commit takes 200 ms more.",
     "kill:POINT[:N]": "The process kills itself (SIGKILL) when its segments come to a point for the first or Nth "
@@ -65,11 +65,11 @@ class SilentDrafter:
 class CrashingChecker:
     """A checker that raises whatever it is given."""
 
-    async def sentence(self, request: SentenceRequest) -> Verdict:
+    async def sentence(self, request: SentenceRequest) -> Verdict:  # noqa: ARG002
         """Raise."""
         raise RuntimeError("fault: guard-crash")
 
-    async def answer(self, request: AnswerRequest) -> Verdict:
+    async def answer(self, request: AnswerRequest) -> Verdict:  # noqa: ARG002
         """Raise."""
         raise RuntimeError("fault: guard-crash")
 
@@ -265,9 +265,9 @@ def _seconds(name: str) -> float:
 
 def _kill(name: str) -> KillAt:
     match name.split(":"):
-        case [_, point] if point in POINTS:
+        case [_, point] if point in EFFECT_POINTS:
             return KillAt(point)
-        case [_, point, number] if point in POINTS and number.isdecimal() and int(number) > 0:
+        case [_, point, number] if point in EFFECT_POINTS and number.isdecimal() and int(number) > 0:
             return KillAt(point, int(number))
     raise _unknown(name)
 
@@ -275,6 +275,6 @@ def _kill(name: str) -> KillAt:
 def _unknown(name: str) -> ConfigError:
     return ConfigError(
         f"There is no fault {name!r}.",
-        remedy=f"Choose among {', '.join(FAULTS)}; POINT is one of {', '.join(POINTS)}.",
+        remedy=f"Choose among {', '.join(FAULTS)}; POINT is one of {', '.join(EFFECT_POINTS)}.",
         code="faults.unknown",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     )
     chroma_url: str | None = Field(
         default=None, description="A Chroma server, such as http://127.0.0.1:8000; embedded when absent."
+    )
+    mode: Literal["production", "development"] = Field(
+        default="production", description="Only `development` takes faults on purpose (`serve --fault`)."
     )
     workspace: str = Field(default="default", description="The workspace of the local admin.")
     host: str = Field(default="127.0.0.1", description="The address to serve on.")

@@ -35,6 +35,16 @@ AssistantOption = Annotated[
     Path | None, typer.Option("--assistant", help="The assistant's folder; the sample shop by default.")
 ]
 DataOption = Annotated[Path | None, typer.Option("--data", help="The data folder; .data by default.")]
+FAULTS = (
+    "model-timeout, vector-store-down, database-restart[:SECONDS], guard-crash, slow-disk, kill:POINT[:N]; "
+    "design/failure.md says what each does."
+)
+FaultOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault", help=f"Let something go wrong on purpose (HANDRAIL_MODE=development only), repeatable: {FAULTS}"
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -71,11 +81,17 @@ def serve(
     data: DataOption = None,
     host: Annotated[str | None, typer.Option(help="The address to serve on.")] = None,
     port: Annotated[int | None, typer.Option(help="The port to serve on.")] = None,
+    fault: FaultOption = None,
 ) -> None:
     """Serve an assistant over HTTP."""
+    from graphs.sabotage import plan_sabotage
     from server.run import serve as serve_http
 
-    _guarded(lambda: serve_http(_settings(assistant, data, host=host, port=port)))
+    def work() -> None:
+        settings = _settings(assistant, data, host=host, port=port)
+        serve_http(settings, sabotage=plan_sabotage(fault or (), settings))
+
+    _guarded(work)
 
 
 @app.command()
@@ -87,12 +103,19 @@ def worker(
     metrics_port: Annotated[int | None, typer.Option(help="Serve /metrics on this port of 127.0.0.1.")] = None,
     assistant: AssistantOption = None,
     data: DataOption = None,
+    fault: FaultOption = None,
 ) -> None:
     """Work on what servers have accepted; needs PostgreSQL."""
+    from graphs.sabotage import plan_sabotage
     from handrail.worker import run_worker
 
     named = [name.strip() for name in queues.split(",") if name.strip()]
-    _run(lambda: run_worker(_settings(assistant, data, concurrency=concurrency), named, metrics_port))
+
+    async def work() -> None:
+        settings = _settings(assistant, data, concurrency=concurrency)
+        await run_worker(settings, named, metrics_port, plan_sabotage(fault or (), settings))
+
+    _run(work)
 
 
 @app.command()

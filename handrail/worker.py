@@ -10,6 +10,7 @@ import anyio
 from prometheus_client import start_http_server
 
 from graphs.assembly import open_product
+from graphs.sabotage import NO_SABOTAGE, Sabotage
 from graphs.settings import Settings
 from graphs.work import QUEUES
 from policies.errors import ConfigError
@@ -18,7 +19,12 @@ from server.logs import write_logs
 log = logging.getLogger("handrail.worker")
 
 
-async def run_worker(settings: Settings, queues: Sequence[str], metrics_port: int | None = None) -> None:
+async def run_worker(
+    settings: Settings,
+    queues: Sequence[str],
+    metrics_port: int | None = None,
+    sabotage: Sabotage = NO_SABOTAGE,
+) -> None:
     """Work until SIGTERM or SIGINT; what is being worked on then has ``HANDRAIL_DRAIN_SECONDS`` to finish.
 
     Raises ``ConfigError`` without PostgreSQL, and for a queue that there is not.
@@ -34,7 +40,7 @@ async def run_worker(settings: Settings, queues: Sequence[str], metrics_port: in
     if metrics_port is not None:
         start_http_server(metrics_port, "127.0.0.1")
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with open_product(settings, queues=list(queues) or None):
+        async with open_product(settings, queues=list(queues) or None, sabotage=sabotage):
             log.info("working on %s", ", ".join(queues or QUEUES))
             async for _ in signals:
                 break

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from graphs.assembly import Product
+from graphs.sabotage import NO_SABOTAGE, Sabotage
 from graphs.settings import Settings
 from server import documentation, problems
 from server.gate import LOOPBACK, Catch, Gate
@@ -20,16 +21,21 @@ DESCRIPTION = "Workflow assistants with people in the loop: checked, cited, dura
 
 
 def create_app(
-    source: Settings | Product, *, url: str | None = None, on_failure: Callable[[], None] = lambda: None
+    source: Settings | Product,
+    *,
+    url: str | None = None,
+    on_failure: Callable[[], None] = lambda: None,
+    sabotage: Sabotage = NO_SABOTAGE,
 ) -> FastAPI:
     """Make the application.
 
     From settings, it opens the product when it starts and answers 503 until that is done; ``url`` is left in the
-    data folder for those who find it in use, and ``on_failure`` is told when the product can't be opened. From an
-    open product, it serves that and leaves closing it to whoever opened it.
+    data folder for those who find it in use, ``on_failure`` is told when the product can't be opened, and
+    ``sabotage`` goes wrong on purpose. From an open product, it serves that and leaves closing it to whoever
+    opened it.
     """
     settings = source if isinstance(source, Settings) else source.settings
-    lifecycle = Lifecycle(None if isinstance(source, Settings) else source)
+    lifecycle = Lifecycle(None if isinstance(source, Settings) else source, sabotage)
     app = FastAPI(
         title="Handrail",
         version=version("handrail"),

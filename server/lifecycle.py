@@ -10,6 +10,7 @@ import anyio
 from fastapi import FastAPI
 
 from graphs.assembly import Product, open_product
+from graphs.sabotage import NO_SABOTAGE, Sabotage
 from graphs.settings import Settings
 from policies.errors import HandrailError, Unavailable
 from tools.storage.lock import announced
@@ -20,8 +21,9 @@ log = logging.getLogger("handrail.server")
 class Lifecycle:
     """Opens the product behind a socket that listens already, and closes it in the end."""
 
-    def __init__(self, product: Product | None = None) -> None:
+    def __init__(self, product: Product | None = None, sabotage: Sabotage = NO_SABOTAGE) -> None:
         self.product = product
+        self._sabotage = sabotage
         self.doing = "starting"
         self.failure: Exception | None = None
         self.closing = anyio.Event()
@@ -50,7 +52,8 @@ class Lifecycle:
         """
         embedded = settings.database_url is None
         try:
-            async with open_product(settings, works=embedded, announce=self.announce) as product:
+            opening = open_product(settings, works=embedded, announce=self.announce, sabotage=self._sabotage)
+            async with opening as product:
                 with ExitStack() as stack:
                     if url is not None and embedded:
                         stack.enter_context(announced(settings.data, url))

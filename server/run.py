@@ -9,6 +9,7 @@ import socket
 import uvicorn
 
 from graphs.assembly import Product
+from graphs.sabotage import NO_SABOTAGE, Sabotage
 from graphs.settings import Settings
 from policies.errors import ConfigError
 from server.app import create_app
@@ -34,7 +35,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, *, json_logs: bool = False) -> None:
+def serve(settings: Settings, *, json_logs: bool = False, sabotage: Sabotage = NO_SABOTAGE) -> None:
     """Serve until SIGINT or SIGTERM; blocks.
 
     The socket listens at once and ``/readyz`` says what the server is doing until it is ready. Raises
@@ -44,7 +45,9 @@ def serve(settings: Settings, *, json_logs: bool = False) -> None:
     listening = listen(settings.host, settings.port)
     with listening:
         url = url_of(listening)
-        app = create_app(settings, url=url, on_failure=lambda: setattr(server, "should_exit", True))
+        app = create_app(
+            settings, url=url, on_failure=lambda: setattr(server, "should_exit", True), sabotage=sabotage
+        )
         lifecycle: Lifecycle = app.state.lifecycle
         server = Server(uvicorn_config(app), lifecycle)
         log.info("listening on %s", url)

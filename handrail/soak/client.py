@@ -122,6 +122,9 @@ class Client:
                         continue
                     count = 0
                     async for event in source.aiter_sse():
+                        if not event.data:
+                            # A heartbeat, which this reader takes for an event.
+                            continue
                         if event.event in ("resync", "error"):
                             raise Broken(f"{path} after {last}: {event.event} {event.data}")
                         last = event.id

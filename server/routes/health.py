@@ -19,7 +19,7 @@ DATABASE_SECONDS = 2.0
 
 @router.get("/", include_in_schema=False)
 async def root(request: Request, lifecycle: State) -> Response:
-    """Say what this is, who answers (null while it starts) and where to go on."""
+    """Say what this is, who answers (null while it starts), where to go on, and what goes wrong on purpose."""
     links = {
         "openapi": "/openapi.json",
         "conversations": "/v1/conversations",
@@ -31,7 +31,9 @@ async def root(request: Request, lifecycle: State) -> Response:
     }
     file = lifecycle.product and lifecycle.product.assistant.file
     who = file and {"name": file.name, "title": file.title, "greeting": file.greeting}
-    return reply({"name": "handrail", "version": request.app.version, "assistant": who, "links": links})
+    what = {"name": "handrail", "version": request.app.version, "assistant": who, "links": links}
+    faults = lifecycle.product and lifecycle.product.faults
+    return reply({**what, "faults": faults} if faults else what)
 
 
 @router.get("/healthz", response_model=Health)

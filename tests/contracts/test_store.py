@@ -31,15 +31,6 @@ def published_fixture() -> list[StoredEvent]:
     return []
 
 
-@pytest.fixture(name="where", params=["sqlite", "postgres"])
-def where_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """Return where an empty database is: a file, or a URL."""
-    if request.param == "sqlite":
-        return tmp_path / "store.db"
-    url: str = request.getfixturevalue("new_postgres")()
-    return url
-
-
 @pytest.fixture(name="store")
 async def store_fixture(where: Path | str, published: list[StoredEvent]) -> AsyncIterator[Store]:
     """Open an empty store."""

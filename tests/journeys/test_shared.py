@@ -9,6 +9,7 @@ import anyio
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from sqlalchemy import update
 
 from graphs.accept import Request, accept
 from graphs.running import take_up_orphans
@@ -16,6 +17,7 @@ from policies.errors import ConfigError
 from policies.types import JSON
 from tests.journeys.shop import NewPlace, OpenShop, Shop, take_until
 from tools.jobs.ports import Handler, Job, Jobs
+from tools.storage import tables
 from tools.storage.store import Tx
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +86,24 @@ async def test_a_run_whose_job_was_lost_is_taken_up_at_the_next_start(
     async with open_shop(**place) as shop:
         events = await shop.events(f"/v1/runs/{run}/events")
     assert events[-1].json()["outcome"] == "answered"
+
+
+async def test_a_segment_that_was_tried_too_often_goes_to_a_person(
+    open_shop: OpenShop, new_place: NewPlace
+) -> None:
+    place = new_place()
+    async with open_shop(**place, works=False) as shop:
+        conversation = await shop.conversation()
+        run = (await shop.ask(conversation, QUESTION, Prefer="respond-async")).json()["run_id"]
+        tried = update(tables.run).where(tables.run.c.id == run).values(attempts=3)
+        await shop.product.service.store.database.write(lambda connection: connection.execute(tried))
+    async with open_shop(**place, segment_attempts=3) as shop:
+        events = await shop.events(f"/v1/runs/{run}/events")
+        [handoff] = (await shop.get(f"/v1/conversations/{conversation}"))["handoffs"]
+    assert events[-1].json()["outcome"] == "degraded"
+    assert [(each["code"], each["text"]) for each in handoff["brief"]["why"]] == [
+        ("segment.attempts", "Gave up after 3 attempts.")
+    ]
 
 
 async def test_a_place_is_not_opened_with_another_key(open_shop: OpenShop, new_place: NewPlace) -> None:

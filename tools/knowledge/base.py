@@ -204,12 +204,13 @@ async def open_knowledge(
     *,
     clock: Clock | None = None,
     ids: Ids | None = None,
+    open_store: Callable[[str | Path], VectorStore] = VectorStore,
 ) -> AsyncIterator[KnowledgeBase]:
     """Open the knowledge base; ``chroma`` is a folder, or the URL of a Chroma server.
 
     Raises ``Unavailable`` if the server does not answer.
     """
-    store = await anyio.to_thread.run_sync(VectorStore, chroma)
+    store = await anyio.to_thread.run_sync(open_store, chroma)
     shop = Workshop(
         database=database, encoder=encoder, store=store, clock=clock or SystemClock(), ids=ids or TimeOrderedIds()
     )

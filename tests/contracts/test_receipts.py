@@ -24,8 +24,8 @@ NOW = stamp(FixedClock().now())
 
 
 @pytest.fixture(name="workspace")
-async def workspace_fixture(tmp_path: Path) -> AsyncIterator[Workspace]:
-    async with open_database(tmp_path / "store.db") as database:
+async def workspace_fixture(where: Path | str) -> AsyncIterator[Workspace]:
+    async with open_database(where) as database:
         store = Store(
             database=database,
             clock=FixedClock(),
