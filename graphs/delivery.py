@@ -154,7 +154,15 @@ def _record_handoff(tx: Tx, turn: Turn, handover: Handover, message_id: str, due
         run_id=turn.run.id,
         message_id=message_id,
     )
-    conversations.set_owner(tx, conversation_id, Owner.QUEUE, queue=brief.queue)
+    conversations.set_owner(
+        tx,
+        conversation_id,
+        Owner.QUEUE,
+        queue=brief.queue,
+        priority=brief.priority,
+        due_at=due,
+        waiting_since=turn.run.created_at,
+    )
     if handover.sentences:
         plain = [to_json(sentence) for sentence in handover.sentences]
         reviews.suggest(tx, conversation_id, turn.run.id, plain, None)

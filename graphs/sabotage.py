@@ -208,12 +208,16 @@ class Sabotage:
         log.warning("FAULTS ON PURPOSE in this process: %s", ", ".join(self.names))
         async with anyio.create_task_group() as tasks:
             if self.restart_after is not None:
-                tasks.start_soon(self._restart, self.restart_after, line)
+                tasks.start_soon(self._restart_later, self.restart_after, line)
             yield
             tasks.cancel_scope.cancel()
 
-    async def _restart(self, after: float, line: str | None) -> None:
+    async def _restart_later(self, after: float, line: str | None) -> None:
         await anyio.sleep(after)
+        await self.restart(line)
+
+    async def restart(self, line: str | None) -> None:
+        """Let the database go away now, and come back."""
         log.warning("fault: database-restart now")
         for database in self._away:
             database.until = time.monotonic() + AWAY_SECONDS

@@ -20,7 +20,7 @@ from graphs.support import SupportGraph
 from graphs.team import Team
 from graphs.turn import Turn
 from graphs.withdrawal import withdraw_shown
-from policies.errors import Fenced, HandrailError, NotFound, Overtaken
+from policies.errors import Fenced, HandrailError, NotFound, Overtaken, Unavailable
 from policies.personal_data import mask
 from policies.types import JSON, Autonomy, Owner, Reason, to_json
 from policies.types import Turn as Said
@@ -129,6 +129,9 @@ class Segments:
             raise
         except Overtaken as overtaken:
             await demote(turn, tuple(turn.passed), overtaken)
+        except Unavailable:
+            # What is away for a moment is no reason for a person; the job is tried again, and attempts are counted.
+            raise
         except Exception as error:
             log.exception("run %s failed", claimed.run.id)
             code = error.code if isinstance(error, HandrailError) else "segment.failed"
@@ -244,9 +247,12 @@ def claim(tx: Tx, pending: Pending) -> Claimed | None:
     return Claimed(
         run=run,
         conversation=conversation,
-        history=conversations.history(tx, conversation.id, before_run=run.id),
+        history=conversations.history(
+            tx, conversation.id, before_run=run.id, returned_after=conversation.returned_after
+        ),
         placeholders=vault.placeholders(tx, conversation.id),
-        previous_intent=runs.last_intent(tx, conversation.id),
+        # What led to a person must not lead the next question there as well.
+        previous_intent=runs.last_intent(tx, conversation.id, since=conversation.owner_since),
         turns=conversations.asked_before(tx, conversation.id, before_run=run.id),
     )
 

@@ -179,7 +179,7 @@ def doctor(assistant: AssistantOption = None, data: DataOption = None) -> None:
 
 @database.command("upgrade")
 def db_upgrade(data: DataOption = None) -> None:
-    """Make the tables, or bring them to this version: on PostgreSQL before the first start and after each update."""
+    """Make the tables, or bring them to this version; on PostgreSQL before the first start and after updates."""
     from handrail.database import upgrade_database
 
     _run(lambda: upgrade_database(_settings(None, data), out))

@@ -89,6 +89,8 @@ def _assistant(settings: Settings) -> str:
 
 
 def _data(settings: Settings) -> str:
+    if settings.database_url is not None:
+        return _postgres(settings.database_url.get_secret_value(), settings.lease_seconds)
     database = settings.data / "handrail.db"
     if not database.exists():
         # A new folder is no fault: the first question ingests too.
@@ -96,8 +98,32 @@ def _data(settings: Settings) -> str:
     return f"data folder {settings.data}: {database.stat().st_size / 1e6:.1f} MB of rows"
 
 
+def _postgres(url: str, lease: float) -> str:
+    from sqlalchemy.exc import OperationalError
+
+    from tools.jobs.schema import count_workers, require_schema
+    from tools.storage.database import named
+    from tools.storage.migrations import require_current
+    from tools.storage.postgres import postgres_engine
+
+    engine = postgres_engine(url)
+    try:
+        with engine.connect() as connection:
+            require_current(connection)
+            require_schema(connection)
+            workers = count_workers(connection, lease)
+    except OperationalError as error:
+        raise named(error) from error
+    finally:
+        engine.dispose()
+    hint = "" if workers else "; what is accepted waits: run `handrail worker`"
+    return f"PostgreSQL answers and has this version's tables; {workers} workers are alive{hint}"
+
+
 def _server(settings: Settings) -> str:
     from tools.storage.lock import running_server
 
+    if settings.database_url is not None:
+        return "servers over PostgreSQL are reached at their own addresses"
     url = running_server(settings.data)
     return f"a server runs on {url}" if url else "no server runs on this data folder"

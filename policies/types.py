@@ -158,6 +158,8 @@ class Turn:
 
     author: Literal["customer", "bot", "human"]
     text: str
+    handed_back: bool = False
+    """Whether people had the conversation and gave it back to the assistant right after this message."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,9 +67,7 @@ def _rows(connection: Connection, table: Table) -> Sequence[RowMapping]:
     return connection.execute(select(table).order_by(*table.primary_key.columns)).mappings().all()
 
 
-def _messages(
-    messages: Sequence[RowMapping], runs: Sequence[RowMapping], sent: Sequence[Sent]
-) -> Iterator[str]:
+def _messages(messages: Sequence[RowMapping], runs: Sequence[RowMapping], sent: Sequence[Sent]) -> Iterator[str]:
     written = Counter((each["conversation_id"], each["text"]) for each in messages if each["author"] == "customer")
     expected = Counter((each.conversation_id, each.text) for each in sent)
     if written != expected:

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 import httpx
-from httpx_sse import SSEError, ServerSentEvent, aconnect_sse
+from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
 
 JSON = dict[str, Any]
 PAUSE_SECONDS = 0.05

@@ -6,7 +6,7 @@ import itertools
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from handrail.soak.nursery import Child, Nursery
 from handrail.soak.place import Place
 
 JSON = dict[str, Any]
-TALKERS = 8
+TALKERS = 12
 PACE = 0.01
 SETTLE_SECONDS = 60.0
 ENDS = ("run.finished",)
@@ -88,8 +88,10 @@ class Killing:
     nursery: Nursery
     kills: int
     tick: Callable[[int], None]
-    killed: list[tuple[str, float]] = field(default_factory=list)
-    """Point and time of each."""
+    killed: list[str] = field(default_factory=list)
+    """The points at which it happened."""
+    deaths: list[float] = field(default_factory=list)
+    """Times of these and of the last, when what is still armed is ended."""
     restarts: list[float] = field(default_factory=list)
     """Seconds from a death until the next process is ready."""
     strange: list[str] = field(default_factory=list)
@@ -120,17 +122,19 @@ class Killing:
         """Keep one process alive that dies at the next point, again and again."""
         died = 0.0
         while True:
-            armed = spec if self.over.is_set() else replace(spec, point=next(points), time=1 + (slot + len(self.killed)) % 2)
+            time_of_it = 1 + (slot + len(self.killed)) % 2
+            armed = spec if self.over.is_set() else replace(spec, point=next(points), time=time_of_it)
             child = await self.nursery.started(armed)
             if died:
                 self.restarts.append(time.time() - died)
             await self._watch(child)
             died = child.ended_at
+            self.deaths.append(died)
             if child.code != -signal.SIGKILL:
                 self.strange.append(f"a process ended with {child.code}")
                 return
             if armed.point is not None and not self.over.is_set():
-                self.killed.append((armed.point, child.ended_at))
+                self.killed.append(armed.point)
                 self.tick(len(self.killed))
             if len(self.killed) >= self.kills:
                 self.over.set()
@@ -167,13 +171,12 @@ class Killing:
     def _report(self, client: Client, *, sent: Any, seconds: float) -> JSON:
         with self.place.connection() as connection:
             found = audit(connection, sent, self.place.calls)
-            recovered = recoveries(connection, [at for _, at in self.killed])
-        points: Mapping[str, int] = Counter(point for point, _ in self.killed)
+            recovered = recoveries(connection, self.deaths)
         return {
             "backend": self.place.backend,
             "effects": self.place.effects,
             "kills": len(self.killed),
-            "per_point": dict(points),
+            "per_point": dict(Counter(self.killed)),
             "recovery_s": spread(recovered),
             "restart_s": spread(self.restarts),
             "seconds": round(seconds, 1),

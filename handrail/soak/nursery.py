@@ -24,7 +24,9 @@ from handrail.soak.process import Spec
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LONGEST_LINE = 4_000
-_PROGRAM = "from handrail import use_own_packages; use_own_packages(); from handrail.soak.cradle import main; main()"
+_PROGRAM = (
+    "from handrail import use_own_packages; use_own_packages(); from handrail.soak.cradle import main; main()"
+)
 
 
 @dataclass(eq=False)

@@ -82,7 +82,9 @@ class _Server(Server):
 
 async def live(spec: Spec, ready: Callable[[], None]) -> None:
     """Be that process until SIGTERM; ``ready`` is called once it is."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
+    )
     cast = Cast(calls=Path(spec.calls), effects=spec.effects, pace=spec.pace)
     stop = anyio.Event()
     async with anyio.create_task_group() as beside:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from evals.postgres import Postgres
 from handrail.cli import app
 from handrail.scaffold import data_beside, write_assistant
 
@@ -63,3 +65,32 @@ def test_the_doctor_tells_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch, t
 )
 def test_a_new_assistants_data_goes_beside_it(assistant: str, data: str) -> None:
     assert data_beside(Path(assistant)) == Path(data)
+
+
+def doctor_over(url: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    monkeypatch.setenv("HANDRAIL_DATABASE_URL", url)
+    done = CliRunner().invoke(app, ["doctor", "--data", str(data)])
+    return done.exit_code, done.stdout.splitlines()[6]
+
+
+def test_the_doctor_looks_at_postgresql(
+    new_postgres: Callable[[], str], postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [
+        doctor_over(url, tmp_path, monkeypatch)
+        for url in (
+            new_postgres(),
+            postgres.create("bare"),
+            "postgresql://me@127.0.0.1:1/x",
+            "mysql://127.0.0.1/x",
+        )
+    ]
+    hint = "what is accepted waits: run `handrail worker`"
+    assert told[0] == (
+        0,
+        f"✓ PostgreSQL answers and has this version's tables; 0 workers are alive; {hint}",
+    )
+    assert told[1][0] == told[2][0] == told[3][0] == 1
+    assert told[1][1].endswith("Run `handrail db upgrade`, then start again.")
+    assert told[2][1].startswith("✗ The database does not answer: connection failed")
+    assert told[3][1].startswith("✗ The database URL is not one of PostgreSQL.")

@@ -16,6 +16,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
 from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedRouter, route_to
+from graphs.sabotage import NO_SABOTAGE, Sabotage
 from graphs.settings import Settings
 from graphs.team import Team
 from policies.types import Autonomy
@@ -181,10 +182,13 @@ async def served(product: Product) -> AsyncIterator[tuple[str, Callable[[], None
 
 
 def opener(folder: Path, new_place: NewPlace) -> OpenShop:
-    """Return a function that opens a shop over a fresh place for its data; its other arguments are settings."""
+    """Return a function that opens a shop over a fresh place for its data; its other arguments are settings.
+
+    ``sabotage`` says what goes wrong in it.
+    """
 
     @asynccontextmanager
-    async def opened(*, works: bool = True, **more: Any) -> AsyncIterator[Shop]:
+    async def opened(*, works: bool = True, sabotage: Sabotage = NO_SABOTAGE, **more: Any) -> AsyncIterator[Shop]:
         settings = Settings(**{"assistant": folder, **new_place(), **more})
         router = ScriptedRouter(
             script={
@@ -208,7 +212,8 @@ def opener(folder: Path, new_place: NewPlace) -> OpenShop:
                 language=lambda _text: "en",
             )
 
-        async with open_product(settings, works=works, hire=hire, announce=lambda _: None) as product:
+        opening = open_product(settings, works=works, hire=hire, announce=lambda _: None, sabotage=sabotage)
+        async with opening as product:
             await product.knowledge.ingest(product.assistant.knowledge)
             async with served(product) as (url, stop), httpx.AsyncClient(base_url=url, timeout=10) as http:
                 yield Shop(product=product, router=router, drafter=drafter, checker=checker, http=http, stop=stop)

@@ -22,6 +22,10 @@ _TIDY = [
     for name in ("procrastinate_jobs", "procrastinate_events")
 ]
 
+_ALIVE = text(
+    "select count(*) from procrastinate_workers where last_heartbeat > now() - make_interval(secs => :s)"
+)
+
 
 def apply_schema(connection: Connection) -> None:
     """Create procrastinate's tables in the transaction of ``connection``, unless they are there.
@@ -58,3 +62,8 @@ def require_schema(connection: Connection) -> None:
             ),
             code="database.old",
         )
+
+
+def count_workers(connection: Connection, lease: float) -> int:
+    """Return how many workers have told that they live within a lease."""
+    return int(connection.execute(_ALIVE, {"s": lease}).scalar_one())

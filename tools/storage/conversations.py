@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, null, select, update
 
 from policies.errors import Fenced, NotFound, Overtaken
 from policies.types import JSON, Owner, Turn
@@ -17,6 +17,7 @@ Author = Literal["customer", "bot", "human"]
 _c = tables.conversation.c
 _m = tables.message.c
 _r = tables.run.c
+_h = tables.handoff.c
 _HERE = (_c.workspace_id == bindparam("ws"), _c.id == bindparam("conversation"))
 _OF_IT = (_m.workspace_id == bindparam("ws"), _m.conversation_id == bindparam("conversation"))
 
@@ -31,18 +32,41 @@ _STANDING = (
     .where(*_HERE, _r.id == bindparam("run"))
     .with_for_update()
 )
-_NEXT_POSITION = (
+_NEXT = (
     update(tables.conversation)
     .where(*_HERE)
-    .values(last_message=_c.last_message + 1, version=_c.version + 1)
+    .values(last_message=_c.last_message + 1, version=_c.version + 1, active_at=bindparam("now"))
     .returning(_c.last_message)
 )
-_SET_OWNER = (
+_WAITS = func.coalesce(_c.waiting_since, bindparam("now"))
+_NEXT_POSITION = {
+    "customer": _NEXT.values(waiting_since=case((_c.owner != str(Owner.BOT), _WAITS), else_=_c.waiting_since)),
+    "bot": _NEXT,
+    "human": _NEXT.values(waiting_since=null(), due_at=null()),
+}
+_MOVE = (
     update(tables.conversation)
     .where(*_HERE)
-    .values(owner=bindparam("new_owner"), version=_c.version + 1, queue=bindparam("new_queue"))
+    .values(
+        owner=bindparam("new_owner"),
+        owner_id=bindparam("new_owner_id"),
+        owner_since=bindparam("now"),
+        version=_c.version + 1,
+        returned_after=null(),
+        waiting_since=func.coalesce(_c.waiting_since, bindparam("waiting")),
+    )
 )
+_SET_OWNER = {
+    Owner.QUEUE: _MOVE.values(
+        queue=bindparam("new_queue"), priority=bindparam("new_priority"), due_at=bindparam("new_due")
+    ),
+    Owner.HUMAN: _MOVE,
+    Owner.BOT: _MOVE.values(
+        queue=null(), priority=null(), due_at=null(), waiting_since=null(), returned_after=_c.last_message
+    ),
+}
 _MESSAGES = select(tables.message).where(*_OF_IT).order_by(_m.position)
+_MESSAGE = select(tables.message).where(*_OF_IT, _m.id == bindparam("message"))
 _SAID = (
     select(tables.message)
     .where(*_OF_IT, _m.run_id == bindparam("run"), _m.author == "bot", _m.state == "complete")
@@ -55,9 +79,12 @@ _LAST_OF_RUN = (
     .scalar_subquery()
 )
 _EARLIER = (_m.run_id != bindparam("run"), _m.position < _LAST_OF_RUN)
+# "A colleague will answer you here" is no answer, and after a return it is no longer true.
+_HANDED = select(_h.id).where(_h.workspace_id == _m.workspace_id, _h.run_id == _m.run_id).exists()
 _HISTORY = (
-    select(_m.author, _m.text)
-    .where(*_OF_IT, _m.run_id != bindparam("run"), (_m.author != "customer") | (_m.position < _LAST_OF_RUN))
+    select(_m.author, _m.text, _m.position)
+    .where(*_OF_IT, _m.run_id.is_distinct_from(bindparam("run")), (_m.author != "bot") | ~_HANDED)
+    .where((_m.author != "customer") | (_m.position < _LAST_OF_RUN))
     .order_by(_m.position.desc())
     .limit(bindparam("most"))
 )
@@ -81,6 +108,16 @@ class Conversation:
     last_event: int
     customer: JSON
     queue: str | None
+    owner_id: str | None
+    """Which person has it; None unless the owner is a human."""
+    owner_since: str
+    waiting_since: str | None
+    """Since when the customer waits for a person; None when nobody does."""
+    priority: str | None
+    due_at: str | None
+    """By when a person is to answer; None once one has."""
+    returned_after: int | None
+    """The last message's position when people gave it back to the bot; None if they never had it or have it."""
     created_at: str
 
 
@@ -101,6 +138,7 @@ class Message:
 
 def create(tx: Tx, *, assistant: str, customer: JSON) -> Conversation:
     """Begin a conversation, owned by the bot."""
+    now = tx.now()
     row = {
         "id": tx.ids.new("con"),
         "assistant": assistant,
@@ -111,7 +149,14 @@ def create(tx: Tx, *, assistant: str, customer: JSON) -> Conversation:
         "customer": customer,
         "consent": {"third_party_llm": False, "train_eval": False},
         "queue": None,
-        "created_at": tx.now(),
+        "owner_id": None,
+        "owner_since": now,
+        "waiting_since": None,
+        "priority": None,
+        "due_at": None,
+        "returned_after": None,
+        "active_at": now,
+        "created_at": now,
     }
     tx.insert(_INSERT, [row])
     return _conversation(row)
@@ -146,6 +191,12 @@ def _conversation(row: Any) -> Conversation:
         last_event=row["last_event"],
         customer=row["customer"],
         queue=row["queue"],
+        owner_id=row["owner_id"],
+        owner_since=row["owner_since"],
+        waiting_since=row["waiting_since"],
+        priority=row["priority"],
+        due_at=row["due_at"],
+        returned_after=row["returned_after"],
         created_at=row["created_at"],
     )
 
@@ -175,7 +226,8 @@ def add_message(
     state: str = "complete",
 ) -> Message:
     """Append a message and raise the conversation's version."""
-    position = tx.value(_NEXT_POSITION, conversation=conversation_id)
+    now = tx.now()
+    position = tx.value(_NEXT_POSITION[author], conversation=conversation_id, now=now)
     row = {
         "conversation_id": conversation_id,
         "position": position,
@@ -185,15 +237,41 @@ def add_message(
         "citations": citations or [],
         "run_id": run_id,
         "state": state,
-        "created_at": tx.now(),
+        "created_at": now,
     }
     tx.insert(_INSERT_MESSAGE, [row])
     return Message(**row)
 
 
-def set_owner(tx: Tx, conversation_id: str, owner: Owner, *, queue: str | None = None) -> None:
-    """Give a conversation to another owner and raise its version."""
-    tx.change(_SET_OWNER, conversation=conversation_id, new_owner=str(owner), new_queue=queue)
+def set_owner(
+    tx: Tx,
+    conversation_id: str,
+    owner: Owner,
+    *,
+    owner_id: str | None = None,
+    queue: str | None = None,
+    priority: str | None = None,
+    due_at: str | None = None,
+    waiting_since: str | None = None,
+) -> None:
+    """Give a conversation to another owner and raise its version.
+
+    ``owner_id`` says which person it is. Queue, priority and due time are set for the queue, kept for a person and
+    gone with the bot. ``waiting_since`` counts unless the customer has waited for longer; a queue waits from now.
+    """
+    now = tx.now()
+    placed = {"new_queue": queue, "new_priority": priority, "new_due": due_at} if owner is Owner.QUEUE else {}
+    waited = {} if owner is Owner.BOT else {"waiting": waiting_since or (now if owner is Owner.QUEUE else None)}
+    moved = {"new_owner": str(owner), "new_owner_id": owner_id, "now": now}
+    tx.change(_SET_OWNER[owner], conversation=conversation_id, **moved, **placed, **waited)
+
+
+def message(tx: Tx, conversation_id: str, message_id: str) -> Message:
+    """Return one message of a conversation; raises ``NotFound``."""
+    row = tx.one(_MESSAGE, conversation=conversation_id, message=message_id)
+    if row is None:
+        raise NotFound(f"There is no message {message_id!r} in the conversation {conversation_id}.")
+    return _message(row)
 
 
 def messages(tx: Tx, conversation_id: str) -> list[Message]:
@@ -207,13 +285,22 @@ def said_by(tx: Tx, conversation_id: str, run_id: str) -> Message | None:
     return _message(row) if row else None
 
 
-def history(tx: Tx, conversation_id: str, *, before_run: str, limit: int = 6) -> tuple[Turn, ...]:
+def history(
+    tx: Tx, conversation_id: str, *, before_run: str, returned_after: int | None = None, limit: int = 6
+) -> tuple[Turn, ...]:
     """Return the latest turns that a run does not itself answer, oldest first.
 
-    A customer's message that came after the run's own is not among them; an answer to an earlier one is.
+    A customer's message that came after the run's own is not among them; an answer to an earlier one is, whoever
+    gave it. That a person would answer is left out. With ``returned_after``, the latest turn up to that position
+    is marked as the one after which people gave the conversation back.
     """
     rows = tx.all(_HISTORY, conversation=conversation_id, run=before_run, most=limit)
-    return tuple(Turn(author=row["author"], text=row["text"]) for row in reversed(rows))
+    before = (row["position"] for row in rows if returned_after and row["position"] <= returned_after)
+    marked = next(before, None)
+    return tuple(
+        Turn(author=row["author"], text=row["text"], handed_back=row["position"] == marked)
+        for row in reversed(rows)
+    )
 
 
 def asked_before(tx: Tx, conversation_id: str, *, before_run: str) -> int:

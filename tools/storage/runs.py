@@ -43,7 +43,10 @@ _RESUME = (
     .values(status="queued", resume=bindparam("answer", type_=_r.resume.type), attempts=0)
 )
 _LAST_INTENT = (
-    select(_r.intent).where(*_OF_CONVERSATION, _r.intent.is_not(None)).order_by(_r.created_at.desc()).limit(1)
+    select(_r.intent)
+    .where(*_OF_CONVERSATION, _r.intent.is_not(None), _r.created_at >= bindparam("since"))
+    .order_by(_r.created_at.desc())
+    .limit(1)
 )
 
 
@@ -169,9 +172,9 @@ def resume(tx: Tx, run_id: str, answer: JSON) -> bool:
     return bool(changed)
 
 
-def last_intent(tx: Tx, conversation_id: str) -> str | None:
-    """Return what the conversation's latest routed run was about."""
-    intent: str | None = tx.value(_LAST_INTENT, conversation=conversation_id)
+def last_intent(tx: Tx, conversation_id: str, *, since: str) -> str | None:
+    """Return what the conversation's latest routed run was about, if one was accepted at that time or later."""
+    intent: str | None = tx.value(_LAST_INTENT, conversation=conversation_id, since=since)
     return intent
 
 

@@ -42,7 +42,15 @@ conversation = _keyed(
     Column("customer", JSON, nullable=False),
     Column("consent", JSON, nullable=False),
     Column("queue", String),
+    Column("owner_id", String),
+    Column("owner_since", String, nullable=False),
+    Column("waiting_since", String),
+    Column("priority", String),
+    Column("due_at", String),
+    Column("returned_after", Integer),
+    Column("active_at", String, nullable=False),
     Column("created_at", String, nullable=False),
+    Index("conversation_by_owner", "workspace_id", "owner", "active_at", "id"),
     key=("id",),
 )
 
