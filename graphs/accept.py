@@ -11,9 +11,10 @@ from graphs.nodes import review_reason
 from graphs.turn import STEPS_PER_ATTEMPT
 from graphs.views import revealed
 from graphs.withdrawal import withdraw_shown
-from graphs.work import segment_job
+from graphs.work import expiry_job, segment_job, steps_left
+from graphs.writing import masked_by_staff
 from policies.errors import Conflict, InputError
-from policies.personal_data import PLACEHOLDER, broken_placeholders, reveal
+from policies.sla import LEVELS
 from policies.types import JSON, Owner, Principal, to_json
 from tools.jobs.ports import Jobs
 from tools.storage import conversations, events, idempotency, ledger, receipts, reviews, runs, vault
@@ -22,7 +23,7 @@ from tools.storage.events import NewEvent
 from tools.storage.ledger import Decision
 from tools.storage.reviews import Review
 from tools.storage.runs import Pending, Run
-from tools.storage.store import Tx
+from tools.storage.store import Tx, stamp
 
 CONVERSATIONS_ROUTE = "POST /v1/conversations"
 MESSAGES_ROUTE = "POST /v1/conversations/{id}/messages"
@@ -66,13 +67,35 @@ class Taken:
     """Runs that the message has ended."""
 
 
-def begin(tx: Tx, principal: Principal, assistant: str, customer: JSON, key: str | None) -> Conversation:
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """What a conversation begins with."""
+
+    assistant: str
+    customer: JSON
+    consent: JSON
+    """What the app says that the customer agreed to."""
+    otherwise: JSON
+    """What policy says where the app is silent."""
+
+    @property
+    def body(self) -> JSON:
+        """What an Idempotency-Key is bound to: what the app sent."""
+        return {"customer": self.customer, **({"consent": self.consent} if self.consent else {})}
+
+
+def begin(tx: Tx, principal: Principal, beginning: Beginning, key: str | None) -> Conversation:
     """Begin a conversation; with a key that was used before, return the one that it began then."""
     scope = {"principal": principal.id, "route": CONVERSATIONS_ROUTE}
-    body = {"customer": customer}
+    body = beginning.body
     if key is not None and (stored := idempotency.recall(tx, **scope, key=key, body=body)):
         return conversations.get(tx, stored["conversation_id"])
-    conversation = conversations.create(tx, assistant=assistant, customer=customer)
+    conversation = conversations.create(
+        tx,
+        assistant=beginning.assistant,
+        customer=beginning.customer,
+        consent={**beginning.otherwise, **beginning.consent},
+    )
     if key is not None:
         idempotency.remember(tx, **scope, key=key, body=body, result={"conversation_id": conversation.id})
     return conversation
@@ -88,7 +111,9 @@ def accept(tx: Tx, request: Request, assistant_version: str, *, limit: int, jobs
         return Taken(accepted=Accepted(**{**stored, "replayed": True}))
     conversation = conversations.lock(tx, request.conversation_id)
     run_id = tx.ids.new("run")
-    superseded, earlier = _make_way(tx, conversation.id, run_id)
+    # What is under way when a person has the conversation ends as handed over, and is answered by nobody else.
+    humans = conversation.owner is Owner.HUMAN
+    superseded, earlier = ((), []) if humans else _make_way(tx, conversation.id, run_id)
     if superseded:
         conversation = conversations.get(tx, conversation.id)
     text = vault.masked(tx, conversation.id, request.text)
@@ -199,6 +224,34 @@ def decide(tx: Tx, review_id: str, answer: JSON, by: str, *, jobs: Jobs, status:
     return closed
 
 
+def expire(tx: Tx, args: JSON, *, jobs: Jobs) -> None:
+    """Do the breach action of a review that nobody answered in time: raise its priority, or hand it over.
+
+    Does nothing when it was answered, or raised by the same job before; raises ``Conflict`` or ``NotFound`` where
+    there is nothing to hand over.
+    """
+    review = reviews.get(tx, args["review_id"])
+    conversations.lock(tx, review.conversation_id)
+    if not (steps := steps_left(args)):
+        answer = {"decision": "expire", "note": "Nobody looked in time.", "priority": review.priority}
+        decide(tx, review.id, answer, "sla", jobs=jobs, status="expired")
+        return
+    step, *rest = steps
+    due = stamp(step.at)
+    if reviews.raise_priority(tx, review.id, missed=args["due_at"], priority=step.priority, due_at=due):
+        note = f"Nobody looked in time; the priority is {step.priority} now, and the time begins anew."
+        answer = {"decision": "raise", "note": note, "by": "sla"}
+        _record(tx, review, answer, "policy", kind="review.raised", number=LEVELS.index(step.priority))
+        asked = {"review_id": review.id, "kind": review.kind, "queue": review.queue, "due_at": due}
+        raised = {**asked, "priority": step.priority, "draft": review.draft, "reasons": review.reasons}
+        again = NewEvent(
+            type="review.requested", data={**raised, "response_schema": review.response_schema}, audience="staff"
+        )
+        # Of the conversation and not of the run, whose last event says that it waits.
+        events.append(tx, review.conversation_id, [again])
+        jobs.enqueue(tx, expiry_job(tx.workspace_id, review.id, step.at, rest))
+
+
 def _close(tx: Tx, review: Review, status: str, answer: JSON, by: str) -> Review:
     try:
         return reviews.close(tx, review.id, status=status, answer=answer, by=by)
@@ -207,7 +260,7 @@ def _close(tx: Tx, review: Review, status: str, answer: JSON, by: str) -> Review
         raise
 
 
-def _record(tx: Tx, review: Review, answer: JSON, actor: str) -> None:
+def _record(tx: Tx, review: Review, answer: JSON, actor: str, *, kind: str = "review", number: int = 0) -> None:
     run = runs.get(tx, review.run_id)
     body = {
         "actor": {"type": actor, "id": answer["by"]},
@@ -218,7 +271,7 @@ def _record(tx: Tx, review: Review, answer: JSON, actor: str) -> None:
         "tier": "person",
         "cost": 0,
     }
-    decision = Decision(node="review", kind="review", body=body, step=run.epoch * STEPS_PER_ATTEMPT)
+    decision = Decision(node="review", kind=kind, body=body, step=run.epoch * STEPS_PER_ATTEMPT + number)
     ledger.append(tx, run.conversation_id, run.id, [decision])
 
 
@@ -226,13 +279,7 @@ def _edited(tx: Tx, review: Review, answer: JSON) -> str:
     text = (answer.get("text") or "").strip()
     if not text:
         raise InputError("An edited reply needs its text.", remedy="Send `text` with the decision `edit`.")
-    values = vault.values(tx, review.conversation_id, set(PLACEHOLDER.findall(text)))
-    if broken := broken_placeholders(text, set(values)):
-        raise InputError(
-            f"The text holds {broken[0]}, which stands for nothing in this conversation.",
-            remedy="Write what you mean in its place.",
-        )
-    return vault.masked(tx, review.conversation_id, reveal(text, values))
+    return masked_by_staff(tx, review.conversation_id, text)
 
 
 def cancel(tx: Tx, run_id: str, principal: Principal) -> None:

@@ -26,7 +26,7 @@ async def act(state: State, runtime: Context) -> State:
         done = await _look(turn, state, [each for each in actions if not each.effect])
         for action in actions:
             if action.effect and not any(each.reason for each in done):
-                done.append(await _change(turn, state, action))
+                done.append(await _done(turn, state, action))
         for each in done:
             _record(turn, each)
         report["actions"] = [{"name": each.action, "status": each.status} for each in done]
@@ -37,7 +37,7 @@ async def _look(turn: Turn, state: State, actions: Sequence[Action]) -> list[Per
     found: dict[str, Performed] = {}
 
     async def look(action: Action) -> None:
-        found[action.name] = await perform(turn, action, _request(turn, state, action))
+        found[action.name] = await _done(turn, state, action)
 
     async with anyio.create_task_group() as tasks:
         for action in actions:
@@ -45,15 +45,20 @@ async def _look(turn: Turn, state: State, actions: Sequence[Action]) -> list[Per
     return [found[action.name] for action in actions]
 
 
-async def _change(turn: Turn, state: State, action: Action) -> Performed:
+async def _done(turn: Turn, state: State, action: Action) -> Performed:
     if reason := forbidden(state, action):
         return Performed(action=action.name, status="refused", reason=reason)
     return await perform(turn, action, _request(turn, state, action))
 
 
 def forbidden(state: State, action: Action) -> Reason | None:
-    """Say why an effect needs a person first, if it does: only where answers leave alone may effects."""
-    if state["autonomy"] == Autonomy.AUTO:
+    """Say why an action needs a person first, if it does.
+
+    A rule may want that of any action; an effect needs it wherever answers do not leave alone.
+    """
+    if required := state.get("required", {}).get(action.name):
+        return Reason(**required)
+    if not action.effect or state["autonomy"] == Autonomy.AUTO:
         return None
     text = f"Policy lets no {action.name!r} be done on {state['route']['intent']} before a person has looked."
     return Reason(code="act.not_allowed", text=text)
@@ -83,5 +88,8 @@ def _after(state: State, done: Sequence[Performed]) -> State:
     found: list[JSON] = [{"name": each.action, "status": each.status, "result": each.result} for each in done]
     reasons = [to_json(each.reason) for each in done if each.reason]
     if reasons:
-        return {"next": "escalate", "actions": found, "reasons": [*state.get("reasons", []), *reasons]}
+        # A rule that requires a person has said so already.
+        told = state.get("reasons", [])
+        new = [reason for reason in reasons if reason not in told]
+        return {"next": "escalate", "actions": found, "reasons": [*told, *new]}
     return {"next": "draft", "actions": found}

@@ -27,6 +27,7 @@ from graphs.service import Service
 from graphs.settings import Settings
 from graphs.support import build_support_graph
 from graphs.team import Team
+from graphs.versions import Hired, Teams, note_version
 from policies.errors import ConfigError
 from policies.types import Principal
 from tools.assistants import Assistant, load_assistant
@@ -37,6 +38,7 @@ from tools.evidence import stored_vectors
 from tools.guards.language import identify_language, warm_up
 from tools.knowledge.base import Knowledge, open_knowledge
 from tools.knowledge.vectors import IN_MEMORY
+from tools.storage.audit.keys import LedgerKey, ledger_key
 from tools.storage.installation import require_key
 from tools.storage.sealing import Sealer, is_key, load_or_make_key
 from tools.storage.store import Store
@@ -100,14 +102,22 @@ async def open_product(
             publish=hub.publish,
             heard=lambda ring: hear(hub, segments, ring),
         )
-        segments = _segments(settings, store, backend, outfit.team, sabotage.at_points(faults))
+        principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
+        workspace = store.in_workspace(settings.workspace)
+        await workspace.write(lambda tx: note_version(tx, assistant, principal))
+        teams = Teams(workspace=workspace, own=outfit.team, hire=outfit.hire)
+        segments = _segments(settings, store, backend, teams, sabotage.at_points(faults))
         service = Service(store=store, hub=hub, jobs=backend.jobs, assistant=assistant, prune=segments.prune)
         running = Running(
-            settings=settings, backend=backend, service=service, segments=segments, knowledge=outfit.knowledge
+            settings=settings,
+            backend=backend,
+            service=service,
+            segments=segments,
+            knowledge=outfit.knowledge,
+            ledger_key=await anyio.to_thread.run_sync(key_of_ledger, settings),
         )
         await stack.enter_async_context(running.started(works=works, queues=queues))
         await stack.enter_async_context(sabotage.under_way(backend.line))
-        principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
         yield Product(
             settings=settings,
             assistant=assistant,
@@ -126,6 +136,8 @@ class _Outfit:
     encoder: Encoder
     knowledge: Knowledge
     team: Team
+    hire: Hired
+    """Builds the team of another version of the assistant."""
 
 
 async def _outfit(
@@ -149,9 +161,13 @@ async def _outfit(
     )
     knowledge = base.of(settings.workspace, assistant.name)
     announce("teaching the router the intents")
-    team = await (hire or partial(build_team, cache=cache))(assistant, knowledge, encoder)
+
+    async def hired(version: Assistant) -> Team:
+        return sabotage.team(await (hire or partial(build_team, cache=cache))(version, knowledge, encoder))
+
+    team = await hired(assistant)
     await knowledge.index()
-    return _Outfit(encoder=encoder, knowledge=knowledge, team=sabotage.team(team))
+    return _Outfit(encoder=encoder, knowledge=knowledge, team=team, hire=hired)
 
 
 def _vault_key(settings: Settings) -> bytes:
@@ -164,6 +180,12 @@ def _vault_key(settings: Settings) -> bytes:
     return key
 
 
+def key_of_ledger(settings: Settings) -> LedgerKey:
+    """Return the key that signs the ledger's heads, making its file on first use; raises ``ConfigError``."""
+    given = settings.ledger_key
+    return ledger_key(given.get_secret_value() if given else None, settings.data)
+
+
 def _vector_store(settings: Settings) -> Path | str:
     """Return where vectors are searched: a server, a folder of this process alone, or its memory.
 
@@ -174,16 +196,28 @@ def _vector_store(settings: Settings) -> Path | str:
     return settings.data / "chroma" if settings.database_url is None else IN_MEMORY
 
 
-def _segments(settings: Settings, store: Store, backend: Backend, team: Team, faults: Faults) -> Segments:
+def _segments(settings: Settings, store: Store, backend: Backend, teams: Teams, faults: Faults) -> Segments:
     return Segments(
         store=store,
         graph=build_support_graph(),
         checkpoints=backend.checkpoints,
         jobs=backend.jobs,
-        team_of=lambda _version: team,
+        team_of=teams.of,
         deadline=settings.run_seconds,
         attempts=settings.segment_attempts,
         faults=faults,
+    )
+
+
+async def fit_router(assistant: Assistant, encoder: Encoder, cache: Path | None = None) -> LocalRouter:
+    """Teach the local router an assistant's intents."""
+    return await LocalRouter.fit(
+        assistant.intents,
+        assistant.out_of_scope,
+        encoder,
+        fallback_queue=assistant.policy.default_queue,
+        settings=RouterSettings(in_scope=assistant.policy.thresholds.in_scope),
+        cache=cache,
     )
 
 
@@ -194,14 +228,7 @@ async def build_team(
     await anyio.to_thread.run_sync(warm_up)
     return Team(
         assistant=assistant,
-        router=await LocalRouter.fit(
-            assistant.intents,
-            assistant.out_of_scope,
-            encoder,
-            fallback_queue=assistant.policy.default_queue,
-            settings=RouterSettings(in_scope=assistant.policy.thresholds.in_scope),
-            cache=cache,
-        ),
+        router=await fit_router(assistant, encoder, cache),
         searcher=knowledge,
         drafter=LocalDrafter(
             encoder,

@@ -114,7 +114,7 @@ async def hand_over(turn: Turn, handover: Handover) -> str:
     """
     brief = handover.brief
     now = turn.workspace.store.clock.now()
-    due = stamp(now + turn.team.assistant.policy.sla.due(brief.priority))
+    due = stamp(turn.team.assistant.policy.sla.due_at(brief.priority, now))
     message_id = turn.workspace.store.ids.new("msg")
     new = [_suggestion(handover.sentences)] if handover.sentences else []
     new += _handoff_events(brief, message_id, due)
@@ -185,8 +185,8 @@ async def pause(turn: Turn, question: JSON, jobs: Jobs) -> bool:
     Returns whether the run waits: if a person or a newer message came first, it ends instead.
     """
     policy = turn.team.assistant.policy
-    due_at = turn.workspace.store.clock.now() + policy.sla.due(question["priority"])
-    due = stamp(due_at)
+    first, *rest = policy.sla.ladder(question["priority"], turn.workspace.store.clock.now())
+    due = stamp(first.at)
     review_id = turn.workspace.store.ids.new("rev")
     asked = {"review_id": review_id, "kind": "approve_reply", "queue": question["queue"], "due_at": due}
     details = {"draft": question["sentences"], "reasons": question["reasons"], "response_schema": REVIEW_SCHEMA}
@@ -204,12 +204,13 @@ async def pause(turn: Turn, question: JSON, jobs: Jobs) -> bool:
                 "conversation_id": turn.conversation.id,
                 "kind": asked["kind"],
                 "queue": asked["queue"],
+                "priority": first.priority,
                 "due_at": due,
                 **details,
             },
         )
         runs.update_claimed(tx, turn.run.id, turn.run.epoch, status="waiting", resume=None, intent=turn.intent)
-        jobs.enqueue(tx, expiry_job(tx.workspace_id, review_id, due_at))
+        jobs.enqueue(tx, expiry_job(tx.workspace_id, review_id, first.at, rest))
 
     try:
         await turn.send("pause", new, also, withdraw="withdrawn")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
-import anyio
-
+from graphs.retention import erase_old_conversations, trim_events
 from graphs.segments import Segments
 from policies.errors import HandrailError
-from tools.storage import events, idempotency
-from tools.storage.store import Store, stamp
+from tools.assistants import Assistant
+from tools.storage import idempotency
+from tools.storage.audit.keys import LedgerKey
+from tools.storage.audit.signing import sign_daily, workspaces
+from tools.storage.store import Store
 
 log = logging.getLogger("handrail.housekeeping")
-PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +28,33 @@ class Swept:
     checkpoints: int
     """Runs whose checkpoints went."""
     events: int
+    conversations: int = 0
+    """Conversations that policy keeps no longer."""
+    signed: int = 0
+    """Workspaces whose ledger's heads were signed, which is done once a day."""
 
 
-async def keep_house(store: Store, segments: Segments, event_days: int) -> Swept:
+async def keep_house(
+    store: Store,
+    segments: Segments,
+    event_days: int,
+    ledger_key: LedgerKey | None = None,
+    assistant: Assistant | None = None,
+) -> Swept:
     """Do one round, over all workspaces; whatever fails is logged and stops nothing else.
 
-    Events are kept for ``event_days``. Several processes may do it at once: what one has deleted, another does
-    not find.
+    Events are kept for ``event_days``, or for as long as the policy of ``assistant`` says for its own; without
+    ``ledger_key`` nothing is signed. Several processes may do it at
+    once: what one has deleted, another does not find.
     """
     return Swept(
         keys=await _tried("idempotency keys", partial(_forget_keys, store)),
         checkpoints=await _tried("checkpoints", segments.prune_finished),
-        events=await _tried("events", partial(_trim_events, store, event_days)),
+        events=await _tried("events", partial(trim_events, store, event_days, assistant)),
+        conversations=await _tried("old conversations", partial(erase_old_conversations, store, assistant))
+        if assistant
+        else 0,
+        signed=await _tried("signed heads", partial(_sign_heads, store, ledger_key)) if ledger_key else 0,
     )
 
 
@@ -57,13 +72,9 @@ async def _forget_keys(store: Store) -> int:
     return await store.database.write(partial(idempotency.forget_old, now=store.clock.now()), durable=False)
 
 
-async def _trim_events(store: Store, days: int) -> int:
-    """Delete old events batch by batch, with pauses in which others write."""
-    before = stamp(store.clock.now() - timedelta(days=days))
-    total = 0
-    while True:
-        gone = await store.database.write(partial(events.trim, before=before), durable=False)
-        total += gone
-        if gone < events.TRIM:
-            return total
-        await anyio.sleep(PAUSE_SECONDS)
+async def _sign_heads(store: Store, key: LedgerKey) -> int:
+    """Sign the heads of each workspace that was not signed today."""
+    signed = 0
+    for workspace_id in await store.in_all_workspaces(workspaces):
+        signed += await store.in_workspace(workspace_id).write(partial(sign_daily, key=key)) is not None
+    return signed

@@ -22,7 +22,8 @@ from graphs.state import State
 from graphs.turn import Turn
 from policies.followups import standalone
 from policies.personal_data import broken_placeholders
-from policies.rules import amounts, evaluate
+from policies.rules import RuleOutcome, evaluate, strictest
+from policies.rulings import after_check, after_route, answer_facts, doubts, route_facts
 from policies.types import (
     JSON,
     Abstention,
@@ -81,63 +82,51 @@ async def route(state: State, runtime: Context) -> State:
         turn.intent = found.intent
         report["route"] = to_json(found)
         ruling = evaluate([rule for rule in turn.team.assistant.rules if rule.on == "route"], _facts(state, found))
-        reasons = [*found.reasons, *_doubts(turn, found), *ruling.reasons]
-        step = _after_route(state, turn, found, ruling.outcome, reasons)
+        unsure = doubts(found, turn.team.assistant.policy.thresholds)
+        reasons = [*found.reasons, *unsure, *ruling.reasons]
+        step = _after_route(state, turn, found, ruling, reasons, doubted=bool(unsure))
         step["route"] = to_json(found)
         step["queue"] = ruling.queue or found.queue
         step["priority"] = found.priority
-        if ruling.say and step["next"] == "say":
-            step["say"] = ruling.say
-        grounds = {"intent": found.intent, "confidence": found.confidence, "route": to_json(found)}
+        grounds: JSON = {"intent": found.intent, "confidence": found.confidence, "route": to_json(found)}
+        if any(said.handed_back for said in request.history):
+            grounds["handed_back"] = True
         turn.decide("route", "route", step["next"], tuple(reasons), **grounds)
         return step
 
 
-def _doubts(turn: Turn, found: Route) -> list[Reason]:
-    """Return why a route alone sends the message to a person, if it does."""
-    limits = turn.team.assistant.policy.thresholds
-    if found.intent is None or found.in_scope < limits.in_scope:
-        return [
-            Reason(code="route.out_of_scope", text="The message is about nothing that this assistant answers.")
-        ]
-    if found.confidence < limits.route_confidence:
-        text = f"The subject is not clear enough ({found.confidence:.0%} for {found.intent})."
-        return [Reason(code="route.unsure", text=text)]
-    if found.autonomy is Autonomy.HUMAN:
-        return [Reason(code="route.human", text=f"Policy leaves {found.intent} to people.")]
-    return []
-
-
-def _after_route(state: State, turn: Turn, found: Route, ruled: Outcome, reasons: list[Reason]) -> State:
-    if _doubts(turn, found) or ruled in (Outcome.ESCALATE, Outcome.BLOCK):
-        return _escalated(state, reasons, say=_blocked(turn) if ruled is Outcome.BLOCK else None)
-    if ruled is Outcome.SAY:
-        return {"next": "say"}
-    held = ruled is Outcome.REVIEW and found.autonomy is Autonomy.AUTO
-    autonomy = Autonomy.REVIEW if held else found.autonomy
+def _after_route(
+    state: State, turn: Turn, found: Route, ruling: RuleOutcome, reasons: list[Reason], *, doubted: bool
+) -> State:
+    outcome, autonomy = after_route(found.autonomy, ruling, doubted)
+    if outcome in (Outcome.ESCALATE, Outcome.BLOCK):
+        return _escalated(state, reasons, say=_blocked(turn) if outcome is Outcome.BLOCK else None)
     turn.streams = autonomy is Autonomy.AUTO and turn.team.assistant.streams
-    return {"next": "retrieve", "autonomy": str(autonomy), "reasons": [to_json(each) for each in reasons]}
+    step: State = {"next": "retrieve", "autonomy": str(autonomy), "reasons": [to_json(each) for each in reasons]}
+    if ruling.requires:
+        step["required"] = {name: to_json(reason) for name, reason in ruling.requires.items()}
+    if said := ruling.say or turn.team.assistant.policy.answers.get(found.intent or ""):
+        return {**step, "said": said, "next": _to_the_said(turn, found.intent, ruling)}
+    return step
+
+
+def _to_the_said(turn: Turn, intent: str | None, ruling: RuleOutcome) -> str:
+    """Return the step before a fixed text: what is to be done for the intent, unless a rule's text answers."""
+    return "act" if turn.team.actions_of(intent) and not ruling.say else "draft"
 
 
 def _blocked(turn: Turn) -> str:
     return turn.team.assistant.policy.messages.blocked
 
 
-def _facts(state: State, found: Route, reply: str | None = None) -> JSON:
-    facts: JSON = {
-        "text": state["question"].lower(),
-        "intent": found.intent or "",
-        "confidence": found.confidence,
-        "in_scope": found.in_scope,
-        "autonomy": str(found.autonomy),
-        "priority": found.priority,
-        "language": state.get("language", ""),
-        "locale": state.get("customer", {}).get("locale") or "",
-        "attributes": state.get("customer", {}).get("attributes") or {},
-        "amounts": amounts(state["question"]),
-        "turns": state.get("turns", 0),
-    }
-    return facts if reply is None else {**facts, "reply": reply}
+def _facts(state: State, found: Route) -> JSON:
+    return route_facts(
+        state["question"],
+        found,
+        customer=state.get("customer", {}),
+        language=state.get("language", ""),
+        turns=state.get("turns", 0),
+    )
 
 
 async def retrieve(state: State, runtime: Context) -> State:
@@ -172,9 +161,15 @@ def _source(passage: Passage) -> JSON:
 
 
 async def draft(state: State, runtime: Context) -> State:
-    """Draft and check sentence by sentence; what passes may leave at once where policy allows it."""
+    """Draft and check sentence by sentence; what passes may leave at once where policy allows it.
+
+    Where policy has the answer itself nothing is drafted.
+    """
     turn = runtime.context
     async with turn.step("draft") as report:
+        if said := state.get("said"):
+            report["said"] = True
+            return {"sentences": [to_json(Sentence(text=said))], "next": "check"}
         request = DraftRequest(
             question=state["question"],
             history=_history(state),
@@ -245,11 +240,10 @@ async def check(state: State, runtime: Context) -> State:
             return _escalated(
                 state, [Reason(code="check.nothing_left", text="No drafted sentence passed its check.")]
             )
-        request = AnswerRequest(question=state["asked"], sentences=sentences, passages=_passages(state))
-        verdict = await turn.team.checker.answer(request)
-        reply = " ".join(sentence.text for sentence in sentences)
+        verdict = await _whole(state, turn, sentences)
         rules = [rule for rule in turn.team.assistant.rules if rule.on == "answer"]
-        ruling = evaluate(rules, _facts(state, route_from_json(state["route"]), reply))
+        facts = _facts(state, route_from_json(state["route"]))
+        ruling = evaluate(rules, {**facts, **answer_facts(sentences, verdict.score)})
         reasons = (*verdict.reasons, *ruling.reasons)
         step = _after_check(state, turn, verdict, ruling.outcome, reasons)
         if ruling.queue:
@@ -259,18 +253,25 @@ async def check(state: State, runtime: Context) -> State:
         return step
 
 
+async def _whole(state: State, turn: Turn, sentences: tuple[Sentence, ...]) -> Verdict:
+    """Check the whole of a draft; what policy itself says rests on no passage."""
+    if "said" in state:
+        return Verdict(outcome=Outcome.PASS)
+    request = AnswerRequest(question=state["asked"], sentences=sentences, passages=_passages(state))
+    return await turn.team.checker.answer(request)
+
+
 def _after_check(state: State, turn: Turn, verdict: Verdict, ruled: Outcome, reasons: tuple[Reason, ...]) -> State:
     autonomy = Autonomy(state["autonomy"])
-    if verdict.outcome in (Outcome.ESCALATE, Outcome.BLOCK) or ruled in (Outcome.ESCALATE, Outcome.BLOCK):
+    asked = strictest([verdict.outcome, ruled])
+    if asked in (Outcome.ESCALATE, Outcome.BLOCK):
         return _escalated(state, list(reasons), say=_blocked(turn) if ruled is Outcome.BLOCK else None)
-    if autonomy is Autonomy.SUGGEST:
+    outcome = after_check(autonomy, asked)
+    if outcome is Outcome.ESCALATE:
         text = f"Policy lets the assistant only suggest answers on {state['route']['intent']}."
         return _escalated(state, [Reason(code="check.suggest", text=text)])
     kept = [*state.get("reasons", []), *(to_json(reason) for reason in reasons)]
-    held = verdict.outcome in (Outcome.REVIEW, Outcome.REVISE) or ruled is Outcome.REVIEW
-    if autonomy is Autonomy.REVIEW or held:
-        return {"next": "review", "reasons": kept}
-    return {"next": "deliver", "reasons": kept}
+    return {"next": "review" if outcome is Outcome.REVIEW else "deliver", "reasons": kept}
 
 
 async def review(state: State, runtime: Context) -> State:
@@ -292,7 +293,8 @@ def after_review(state: State, answer: JSON) -> State:
     if answer["decision"] == "edit":
         edited = to_json(Sentence(text=answer["text"]))
         return {"next": "deliver", "answer": answer, "sentences": [edited]}
-    return _escalated(state, [review_reason(answer)])
+    step = _escalated(state, [review_reason(answer)])
+    return {**step, "priority": answer["priority"]} if "priority" in answer else step
 
 
 def review_reason(answer: JSON) -> Reason:
@@ -304,16 +306,8 @@ def review_reason(answer: JSON) -> Reason:
 async def send(state: State, runtime: Context) -> State:
     """Deliver the answer."""
     turn = runtime.context
-    reviewed = "answer" in state
-    sentences = _sentences(state)
-    outcome = await deliver(turn, sentences, "reviewed" if reviewed else "answered")
-    return {"next": outcome}
-
-
-async def say(state: State, runtime: Context) -> State:
-    """Send the text that a rule asks for instead of a draft."""
-    turn = runtime.context
-    return {"next": await deliver(turn, (Sentence(text=state["say"]),), "said")}
+    outcome = "reviewed" if "answer" in state else "said" if "said" in state else "answered"
+    return {"next": await deliver(turn, _sentences(state), outcome)}
 
 
 async def escalate(state: State, runtime: Context) -> State:

@@ -21,6 +21,7 @@ from policies.errors import HandrailError
 from policies.types import JSON
 from tools.knowledge.base import Knowledge
 from tools.storage import runs
+from tools.storage.audit.keys import LedgerKey
 from tools.storage.doorbell import listen
 from tools.storage.runs import Pending
 from tools.storage.store import Ring, Store, Tx
@@ -47,6 +48,7 @@ class Running:
     service: Service
     segments: Segments
     knowledge: Knowledge
+    ledger_key: LedgerKey
 
     @asynccontextmanager
     async def started(self, *, works: bool, queues: Sequence[str] | None) -> AsyncIterator[None]:
@@ -105,7 +107,13 @@ class Running:
 
     async def _clear_away(self, _args: JSON) -> None:
         await take_up_orphans(self.service.store, self.segments)
-        await keep_house(self.service.store, self.segments, event_days=self.settings.event_days)
+        await keep_house(
+            self.service.store,
+            self.segments,
+            event_days=self.settings.event_days,
+            ledger_key=self.ledger_key,
+            assistant=self.service.assistant,
+        )
 
 
 async def take_up_orphans(store: Store, segments: Segments) -> int:

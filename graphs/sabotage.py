@@ -51,6 +51,7 @@ FAULTS = {
     "time.",
 }
 """What each fault does, by how it is written."""
+_PLAIN = frozenset(name for name in FAULTS if ":" not in name)
 
 
 class SilentDrafter:
@@ -249,7 +250,7 @@ def plan_sabotage(names: Sequence[str], settings: Settings) -> Sabotage:
     restarts = [_seconds(name) for name in names if name.split(":")[0] == "database-restart"]
     kills = tuple(_kill(name) for name in names if name.split(":")[0] == "kill")
     for name in names:
-        if name.split(":")[0] not in ("database-restart", "kill") and name not in FAULTS:
+        if name not in _PLAIN and name.split(":")[0] not in ("database-restart", "kill"):
             raise _unknown(name)
     return Sabotage(names=tuple(names), kills=kills, restart_after=min(restarts, default=None))
 

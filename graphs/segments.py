@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -33,6 +33,7 @@ from tools.storage.events import NewEvent
 from tools.storage.reviews import Review
 from tools.storage.runs import Pending, Run
 from tools.storage.store import Store, Tx, Workspace
+from tools.tracing import bound, note
 
 log = logging.getLogger("handrail.segments")
 
@@ -58,7 +59,7 @@ class Segments:
     """Compiled without a checkpointer: each attempt has its own."""
     checkpoints: Checkpoints
     jobs: Jobs
-    team_of: Callable[[str], Team]
+    team_of: Callable[[str], Awaitable[Team]]
     """Returns the team of an assistant version."""
     deadline: float
     """Seconds after which a segment is given to a person."""
@@ -72,7 +73,8 @@ class Segments:
         Raises ``Unavailable`` when not even a handover could be stored.
         """
         pending = Pending(**args)
-        with anyio.CancelScope() as scope:
+        ids = {"run": pending.run_id, "conversation": pending.conversation_id}
+        with anyio.CancelScope() as scope, bound(**ids):
             self.at_work[pending.run_id] = scope
             try:
                 await self._work(pending)
@@ -92,8 +94,9 @@ class Segments:
             return
         if claimed is None:
             return
+        note(trace=claimed.run.trace_id)
         await self.faults.at("claimed")
-        turn = self._turn(workspace, claimed)
+        turn = await self._turn(workspace, claimed)
         try:
             waits = await self._to_its_end(turn, claimed)
         except Fenced:
@@ -138,12 +141,12 @@ class Segments:
             await self._degrade(turn, claimed, code, f"A step failed: {type(error).__name__}.")
         return False
 
-    def _turn(self, workspace: Workspace, claimed: Claimed) -> Turn:
+    async def _turn(self, workspace: Workspace, claimed: Claimed) -> Turn:
         return Turn(
             workspace=workspace,
             conversation=claimed.conversation,
             run=claimed.run,
-            team=self.team_of(claimed.run.assistant_version),
+            team=await self.team_of(claimed.run.assistant_version),
             known_placeholders=claimed.placeholders,
             message_id=self.store.ids.new("msg"),
             intent=claimed.run.intent,
@@ -299,7 +302,8 @@ def _rebuilt(claimed: Claimed, review: Review | None, answer: JSON) -> State:
     """Return the state that a lost checkpoint held, from the review's row, as it stands after the answer."""
     state = _initial(claimed)
     if review:
-        state |= {"sentences": review.draft, "reasons": review.reasons, "queue": review.queue}
+        state |= {"sentences": review.draft, "reasons": review.reasons}
+        state |= {"queue": review.queue, "priority": review.priority}
     return state | after_review(state, answer)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from graphs.accept import Accepted, Request, accept, begin, cancel, decide
+from graphs.accept import Accepted, Beginning, Request, accept, begin, cancel, decide, expire
+from graphs.audit import Audit
+from graphs.desk import Desk
 from graphs.hub import Hub
 from graphs.replay import RESYNC, next_of_run
 from graphs.views import (
@@ -20,6 +21,8 @@ from graphs.views import (
     review_view,
     run_view,
 )
+from graphs.writing import readable
+from policies.attributes import require_declared
 from policies.errors import Conflict, InputError, NotFound
 from policies.types import JSON, Principal
 from tools.assistants import Assistant
@@ -29,11 +32,9 @@ from tools.storage.conversations import Conversation
 from tools.storage.reviews import Review
 from tools.storage.runs import Run
 from tools.storage.store import Store, StoredEvent, Tx, Workspace
+from tools.tracing import note
 
 ENDINGS = frozenset({"run.paused", "run.finished"})
-# Control characters, halves of surrogate pairs, and marks that turn the reading direction around.
-_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
-_SPACES = re.compile("[\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,26 +48,38 @@ class Service:
     prune: Callable[[str], Awaitable[None]]
     """Deletes the checkpoints of a run that has ended."""
 
-    async def create_conversation(
-        self, principal: Principal, *, customer: JSON | None = None, idempotency_key: str | None = None
-    ) -> Conversation:
-        """Begin a conversation with the assistant; ``customer`` is what the app knows about its user."""
-        known = self._customer(customer or {})
-        workspace = self.store.in_workspace(principal.workspace_id)
-        return await workspace.write(lambda tx: begin(tx, principal, self.assistant.name, known, idempotency_key))
+    @property
+    def desk(self) -> Desk:
+        """What the people who answer customers ask for."""
+        return Desk(store=self.store, prune=self.prune)
 
-    def _customer(self, given: JSON) -> JSON:
-        schema = self.assistant.file.customer_attributes
-        kinds = {"string": str, "number": (int, float), "boolean": bool}
-        for name, value in (given.get("attributes") or {}).items():
-            if name not in schema:
-                known = ", ".join(schema) or "none"
-                raise InputError(f"The customer attribute {name!r} is not known.", remedy=f"Known are: {known}.")
-            kind = schema[name].type
-            # To Python, True is a number too.
-            if not isinstance(value, kinds[kind]) or isinstance(value, bool) != (kind == "boolean"):  # type: ignore[arg-type]
-                raise InputError(f"The customer attribute {name!r} must be a {schema[name].type}.")
-        return given
+    @property
+    def audit(self) -> Audit:
+        """What those who audit the ledger ask for."""
+        return Audit(store=self.store, assistant=self.assistant)
+
+    async def create_conversation(
+        self,
+        principal: Principal,
+        *,
+        customer: JSON | None = None,
+        consent: JSON | None = None,
+        idempotency_key: str | None = None,
+    ) -> Conversation:
+        """Begin a conversation with the assistant; ``customer`` is what the app knows about its user.
+
+        ``consent`` is what this user agreed to; where it is silent, policy says what holds.
+        """
+        customer = customer or {}
+        require_declared(self.assistant.file.customer_attributes, customer.get("attributes") or {})
+        beginning = Beginning(
+            assistant=self.assistant.name,
+            customer=customer,
+            consent=consent or {},
+            otherwise=self.assistant.policy.consent.model_dump(),
+        )
+        workspace = self.store.in_workspace(principal.workspace_id)
+        return await workspace.write(lambda tx: begin(tx, principal, beginning, idempotency_key))
 
     async def conversation(self, principal: Principal, conversation_id: str) -> Conversation:
         """Return a conversation without its messages; raises ``NotFound``."""
@@ -91,9 +104,11 @@ class Service:
         limit = self.assistant.policy.limits.message_characters
         version = self.assistant.version
         result = await workspace.write(lambda tx: accept(tx, request, version, limit=limit, jobs=self.jobs))
+        accepted = result.accepted
+        note(run=accepted.run_id, conversation=accepted.conversation_id, trace=accepted.trace_id)
         for run_id in result.superseded:
             await self.prune(run_id)
-        return result.accepted
+        return accepted
 
     def _readable(self, text: str) -> str:
         limit = self.assistant.policy.limits.message_characters
@@ -103,10 +118,7 @@ class Service:
                 remedy="Shorten it or send it in parts.",
                 code="message.too_long",
             )
-        readable = _SPACES.sub(" ", _UNREADABLE.sub("", text)).strip()
-        if not readable:
-            raise InputError("The message is empty.", remedy="Write something.", code="message.empty")
-        return readable
+        return readable(text)
 
     async def conversation_events(
         self, principal: Principal, conversation_id: str, *, after: int = 0
@@ -241,11 +253,7 @@ class Service:
         return await workspace.write(work)
 
     async def expire_review(self, args: JSON) -> None:
-        """Do the job of a review whose time has run out: answer it by its breach action, unless somebody has."""
-        answer = {"decision": "expire", "note": "Nobody looked in time."}
-        review_id = args["review_id"]
+        """Do the job of a review whose time has run out: its breach action, unless somebody has answered it."""
         workspace = self.store.in_workspace(args["workspace_id"])
         with suppress(Conflict, NotFound):
-            await workspace.write(
-                lambda tx: decide(tx, review_id, answer, "sla", jobs=self.jobs, status="expired")
-            )
+            await workspace.write(lambda tx: expire(tx, args, jobs=self.jobs))

@@ -40,12 +40,18 @@ class Settings(BaseSettings):
         description="The key that personal data is sealed with; all processes of a database need the same. "
         "The file vault.key in the data folder when absent.",
     )
+    ledger_key: SecretStr | None = Field(
+        default=None,
+        description="The key that the ledger's heads are signed with, 32 bytes in base64; all processes of a "
+        "database need the same. The file ledger.key in the data folder when absent.",
+    )
     chroma_url: str | None = Field(
         default=None, description="A Chroma server, such as http://127.0.0.1:8000; embedded when absent."
     )
     mode: Literal["production", "development"] = Field(
         default="production", description="Only `development` takes faults on purpose (`serve --fault`)."
     )
+    log: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
     workspace: str = Field(default="default", description="The workspace of the local admin.")
     host: str = Field(default="127.0.0.1", description="The address to serve on.")
     port: int = Field(default=8080, ge=1, le=65535, description="The port to serve on.")

@@ -40,7 +40,12 @@ class State(TypedDict, total=False):
     reasons: list[JSON]
     queue: str
     priority: str
+    required: JSON
+    """Actions that a rule wants approved by a person first, each with the rule's reason."""
+    said: str
+    """The text that policy answers with instead of a draft."""
     say: str
+    """What the customer reads at a handover, unless it is the policy's usual text."""
     answer: JSON
     """What the person decided in the review."""
     next: str

@@ -15,7 +15,7 @@ SupportGraph = CompiledStateGraph[State, Turn, State, State]
 # What may follow each step; the step names it in ``next``.
 EDGES: dict[str, list[str]] = {
     "intake": ["route", "escalate"],
-    "route": ["retrieve", "say", "escalate"],
+    "route": ["retrieve", "act", "draft", "escalate"],
     "retrieve": ["act", "draft", "escalate"],
     "act": ["draft", "escalate"],
     "draft": ["draft", "check", "escalate"],
@@ -30,7 +30,7 @@ def build_support_graph() -> SupportGraph:
     for name in EDGES:
         graph.add_node(name, act if name == "act" else getattr(nodes, name))
         graph.add_conditional_edges(name, _next, EDGES[name])
-    for name, node in (("deliver", nodes.send), ("say", nodes.say), ("escalate", nodes.escalate)):
+    for name, node in (("deliver", nodes.send), ("escalate", nodes.escalate)):
         graph.add_node(name, node)
         graph.add_edge(name, END)
     graph.add_edge(START, "intake")

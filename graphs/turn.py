@@ -62,6 +62,8 @@ class Turn:
     passed: list[Sentence] = field(default_factory=list)
     """Sentences of the present draft that may leave, sent or not."""
     _notes: Notes = field(default_factory=Notes)
+    _writing: anyio.Lock = field(default_factory=anyio.Lock)
+    """Notes are taken and written by one at a time, so that they are stored in the order in which they were made."""
     _decided: int = 0
     _began: float = field(default_factory=time.perf_counter)
 
@@ -121,8 +123,10 @@ class Turn:
 
     async def flush(self) -> None:
         """Write what is buffered, if anything, in a transaction of its own."""
-        notes, self._notes = self._notes, Notes()
-        if notes.events or notes.decisions:
+        async with self._writing:
+            notes, self._notes = self._notes, Notes()
+            if not notes.events and not notes.decisions:
+                return
             try:
                 await self.workspace.write(
                     lambda tx: notes.write(tx, self.conversation.id, self.run), durable=False
@@ -191,25 +195,26 @@ class Turn:
         withdraw: str | None,
         unmoved: bool,
     ) -> None:
-        notes, self._notes = self._notes, Notes()
-        whole = Notes(events=notes.events + new, decisions=notes.decisions)
-
-        def work(tx: Tx) -> None:
-            if unmoved:
-                conversations.require_unmoved(tx, self.conversation.id, self.run)
-            else:
-                conversations.lock(tx, self.conversation.id)
-            if withdraw:
-                withdraw_shown(tx, self.run, withdraw)
-            whole.write(tx, self.conversation.id, self.run)
-            also(tx)
-
         await self.faults.at(name)
-        try:
-            await self.workspace.write(work, durable=durable)
-        except (Overtaken, Unavailable):
-            self._put_back(notes)
-            raise
+        async with self._writing:
+            notes, self._notes = self._notes, Notes()
+            whole = Notes(events=notes.events + new, decisions=notes.decisions)
+
+            def work(tx: Tx) -> None:
+                if unmoved:
+                    conversations.require_unmoved(tx, self.conversation.id, self.run)
+                else:
+                    conversations.lock(tx, self.conversation.id)
+                if withdraw:
+                    withdraw_shown(tx, self.run, withdraw)
+                whole.write(tx, self.conversation.id, self.run)
+                also(tx)
+
+            try:
+                await self.workspace.write(work, durable=durable)
+            except (Overtaken, Unavailable):
+                self._put_back(notes)
+                raise
         await self.faults.at(f"{name}.done")
 
 

@@ -40,6 +40,10 @@ class ConversationView:
     handoffs: list[JSON]
 
 
+# Members of events that only staff may read.
+_STAFF_ONLY = {"owner.changed": {"by", "from", "note"}}
+
+
 class Reader:
     """Shows events to one principal: leaves out what is for staff, puts personal data back."""
 
@@ -49,12 +53,19 @@ class Reader:
     async def show_all(self, workspace: Workspace, batch: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Return those of a conversation's events that this reader may see, personal data put back."""
         staff = self._principal.role != "customer"
-        visible = [event for event in batch if staff or event.audience == "customer"]
+        visible = list(batch) if staff else [_public(event) for event in batch if event.audience == "customer"]
         wanted = _placeholders([event.data for event in visible])
         if not wanted:
             return visible
         values = await workspace.read(lambda tx: vault.values(tx, visible[0].conversation_id, wanted))
         return [replace(event, data=_reveal_all(event.data, values)) for event in visible]
+
+
+def _public(event: StoredEvent) -> StoredEvent:
+    hidden = _STAFF_ONLY.get(event.type)
+    if hidden is None:
+        return event
+    return replace(event, data={name: it for name, it in event.data.items() if name not in hidden})
 
 
 def _placeholders(value: Any) -> set[str]:
@@ -80,11 +91,12 @@ def _reveal_all(value: Any, values: dict[str, str]) -> Any:
 
 
 def conversation_view(tx: Tx, conversation_id: str, *, staff: bool) -> ConversationView:
-    """Return a conversation with its messages and, for staff, its handoffs."""
+    """Return a conversation with its messages and, for staff, its handoffs and who has it."""
     messages = conversations.messages(tx, conversation_id)
     texts = revealed(tx, conversation_id, [each.text for each in messages])
+    found = conversations.get(tx, conversation_id)
     return ConversationView(
-        conversation=conversations.get(tx, conversation_id),
+        conversation=found if staff else replace(found, owner_id=None),
         messages=[replace(each, text=text) for each, text in zip(messages, texts, strict=True)],
         handoffs=revealed(tx, conversation_id, reviews.handoffs(tx, conversation_id)) if staff else [],
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
+from policies.sla import Due
+from policies.types import JSON
 from tools.jobs.ports import Job
 from tools.storage.runs import Pending
+from tools.storage.store import stamp
 
 SEGMENT = "segment"
 EXPIRE = "review.expire"
@@ -24,10 +28,20 @@ def conversation_lock(pending: Pending) -> str:
     return f"{pending.workspace_id}/{pending.conversation_id}"
 
 
-def expiry_job(workspace_id: str, review_id: str, due: datetime) -> Job:
-    """Return the job that answers a review by its breach action when nobody has by then."""
-    args = {"workspace_id": workspace_id, "review_id": review_id}
+def expiry_job(workspace_id: str, review_id: str, due: datetime, rest: Sequence[Due] = ()) -> Job:
+    """Return the job that answers a review by its breach action when nobody has by then.
+
+    ``rest`` are the further times that it is given, each at a higher priority; they are settled when the review is
+    asked for, so that a change of policy does not reach those who wait.
+    """
+    steps = [{"priority": each.priority, "at": each.at.isoformat()} for each in rest]
+    args = {"workspace_id": workspace_id, "review_id": review_id, "due_at": stamp(due), "rest": steps}
     return Job(task=EXPIRE, queue="timers", args=args, run_at=due)
+
+
+def steps_left(args: JSON) -> list[Due]:
+    """Return the further times that a review is given, from the arguments of its job."""
+    return [Due(priority=each["priority"], at=datetime.fromisoformat(each["at"])) for each in args.get("rest", ())]
 
 
 def house_job() -> Job:

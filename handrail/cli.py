@@ -27,6 +27,10 @@ evals = typer.Typer(help="Measure an assistant, or a part of it.", no_args_is_he
 app.add_typer(evals, name="eval")
 database = typer.Typer(help="Look after the database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(database, name="db")
+ledger = typer.Typer(help="Verify, export and read the ledger.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ledger, name="ledger")
+policies = typer.Typer(help="Check and explain policies.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(policies, name="policy")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -191,6 +195,99 @@ def db_stats(data: DataOption = None, as_json: JsonOption = False) -> None:
     from handrail.database import show_stats
 
     _guarded(lambda: show_stats(_settings(None, data), out, as_json))
+
+
+@ledger.command("verify")
+def ledger_verify(
+    file: Annotated[Path | None, typer.Option(help="Verify this export instead of the database.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Compare the database with this earlier export.")] = None,
+    public_key: Annotated[str | None, typer.Option(help="The key that heads must be signed with.")] = None,
+    contents: Annotated[bool, typer.Option(help="Compare messages with their digests too.")] = True,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute every chain of decisions; exits 0 when nothing is wrong, 2 with findings, 1 for errors."""
+    from handrail.ledger import verify
+
+    how: dict[str, Any] = {"file": file, "against": against, "public_key": public_key, "contents": contents}
+    raise typer.Exit(_guarded(lambda: verify(_settings(None, data), out, **how, as_json=as_json)))
+
+
+@ledger.command("export")
+def ledger_export(
+    file: Annotated[Path | None, typer.Option("--out", help="The file; standard output by default.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only from this day or time on.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Only this conversation, run or `workspace`.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Write decisions, heads and signed records as JSON lines, to verify elsewhere and to compare with later."""
+    from handrail.ledger import export
+
+    _guarded(lambda: export(_settings(None, data), err, path=file, since=since, stream=stream))
+
+
+@ledger.command("sign")
+def ledger_sign(data: DataOption = None) -> None:
+    """Sign the heads of all chains now; a running server does so once a day."""
+    from handrail.ledger import sign
+
+    _run(lambda: sign(_settings(None, data), out))
+
+
+@ledger.command("show")
+def ledger_show(
+    name: Annotated[str, typer.Argument(help="A run, a conversation or `workspace`.")],
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print decisions in words."""
+    from handrail.ledger import show
+
+    _guarded(lambda: show(_settings(None, data), out, name, as_json=as_json))
+
+
+@policies.command("check")
+def policy_check(
+    path: Annotated[Path, typer.Argument(help="An assistant's folder, or its policy.yaml.")],
+) -> None:
+    """Say what is wrong with a policy, with file, line, field and remedy; exits 0 when nothing is, else 1."""
+    from handrail.policy import check_policy
+
+    _guarded(lambda: check_policy(path, out))
+
+
+@policies.command("explain")
+def policy_explain(
+    text: Annotated[str, typer.Option("--input", help="What a customer would write.")],
+    attributes: Annotated[
+        str | None, typer.Option("--attributes", help="What the app knows of the customer, a JSON object.")
+    ] = None,
+    locale: Annotated[str | None, typer.Option("--locale", help="The customer's locale.")] = None,
+    intent: Annotated[str | None, typer.Option("--intent", help="What it is about; asks no router.")] = None,
+    confidence: Annotated[
+        float, typer.Option("--confidence", min=0.0, max=1.0, help="How sure --intent is.")
+    ] = 1.0,
+    reply: Annotated[str | None, typer.Option("--reply", help="An answer to try the rules on.")] = None,
+    as_json: JsonOption = False,
+    assistant: AssistantOption = None,
+    data: DataOption = None,
+) -> None:
+    """Say what an assistant's policy makes of a message: each rule, what it saw and what follows."""
+    from handrail.policy import Message, explain_policy, read_attributes
+
+    async def work() -> None:
+        _said(text, "input")
+        message = Message(
+            text=text,
+            attributes=read_attributes(attributes),
+            locale=locale,
+            intent=intent,
+            confidence=confidence,
+            reply=reply,
+        )
+        await explain_policy(_settings(assistant, data), message, out, as_json=as_json)
+
+    _run(work)
 
 
 @evals.command("run")

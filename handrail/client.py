@@ -64,6 +64,34 @@ class Client:
         reviews: list[JSON] = (await self._call("GET", "/v1/reviews"))["reviews"]
         return reviews
 
+    async def conversations(
+        self,
+        *,
+        owner: str | None = None,
+        queue: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> JSON:
+        """Return conversations, the latest written in first, and what to ask for ``before`` next."""
+        asked = {"owner": owner, "queue": queue, "limit": limit, "before": before}
+        given = {name: value for name, value in asked.items() if value is not None}
+        return await self._call("GET", "/v1/conversations", params=given)
+
+    async def take(self, conversation_id: str, *, from_id: str | None = None) -> JSON:
+        """Become responsible for a conversation; ``from_id`` names the person whom it is taken from."""
+        body = {} if from_id is None else {"from": from_id}
+        return await self._call("POST", f"/v1/conversations/{conversation_id}/take", json=body)
+
+    async def reply(self, conversation_id: str, text: str, *, key: str | None = None) -> JSON:
+        """Write to the customer as a person, once for each ``key``; returns the message."""
+        path, headers = f"/v1/conversations/{conversation_id}/replies", {"Idempotency-Key": key} if key else {}
+        return await self._call("POST", path, json={"text": text}, headers=headers)
+
+    async def hand_back(self, conversation_id: str, *, note: str | None = None) -> JSON:
+        """Give a conversation back to the bot."""
+        body = {} if note is None else {"note": note}
+        return await self._call("POST", f"/v1/conversations/{conversation_id}/return", json=body)
+
     async def ingest(self, folder: Path) -> AsyncIterator[JSON]:
         """Ingest a folder, named in full, that the server can read; yields progress, then the report."""
         async for event in self._stream("/v1/knowledge/ingest", {"folder": str(folder)}):

@@ -36,7 +36,7 @@ async def run_worker(
         )
     if unknown := [name for name in queues if name not in QUEUES]:
         raise ConfigError(f"There is no queue {unknown[0]!r}.", remedy=f"Choose among {', '.join(QUEUES)}.")
-    write_logs(as_json=False)
+    write_logs(as_json=settings.log == "json")
     if metrics_port is not None:
         start_http_server(metrics_port, "127.0.0.1")
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

@@ -7,33 +7,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-import cel
+from policies.expressions import Stage, compiled
+from policies.types import Autonomy, Outcome, Reason
 
-from policies.types import Outcome, Reason
+Effect = Literal["block", "escalate", "review", "require", "say"]
 
-FACTS: dict[str, str] = {
-    "text": "the customer's message, lower case, personal data as placeholders",
-    "intent": "the intent's name, empty when out of scope",
-    "confidence": "the router's probability for it, 0 to 1",
-    "in_scope": "probability that the message belongs to any intent, 0 to 1",
-    "autonomy": "auto, review, suggest or human",
-    "priority": "low, normal, high or urgent",
-    "language": "ISO 639-1 code of the message's language",
-    "locale": "the customer's locale, empty when unknown",
-    "attributes": "what the app told about the customer, by name",
-    "amounts": "amounts of money in the message, as numbers",
-    "turns": "how many messages the customer sent before this one",
-    "reply": "the drafted answer; only rules with `on: answer` have it",
+EFFECTS: dict[str, str] = {
+    "block": "The customer reads `messages.blocked` and a person gets the conversation, in `queue` if named.",
+    "escalate": "A person gets the conversation, in `queue` if named.",
+    "review": "A person reads the answer before it leaves; not laxer than the intent's autonomy.",
+    "require": "The action `tool` needs a person first: it is not done, and a person gets the conversation "
+    "with the rule's reason.",
+    "say": "The answer is the text of `say`, or of the `template` named, and no draft; the intent's autonomy and "
+    "the rules on the answer hold for it as for any other.",
 }
+"""What follows when a rule fires, strictest first; ``require`` goes with any of the others."""
 
 STRICTNESS = (Outcome.PASS, Outcome.SAY, Outcome.REVISE, Outcome.REVIEW, Outcome.ESCALATE, Outcome.BLOCK)
-_IDENTIFIER = re.compile(r"(?<![\w.\"'])([a-zA-Z_]\w*)\b(?!\s*\()")
-_LITERAL = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
-_WORDS = frozenset({"true", "false", "null", "in"})
-_BOUND = re.compile(r"\.(?:exists|all|exists_one|filter|map)\(\s*([a-zA-Z_]\w*)\s*,")
+ALONE = {
+    Autonomy.AUTO: Outcome.PASS,
+    Autonomy.REVIEW: Outcome.REVIEW,
+    Autonomy.SUGGEST: Outcome.ESCALATE,
+    Autonomy.HUMAN: Outcome.ESCALATE,
+}
+"""What becomes of an answer by the autonomy of its intent alone."""
 _MONEY = re.compile(
     r"[$€£]\s?(\d[\d,]*(?:\.\d+)?)"
     r"|(?<![\d,])(?<!\d\.)(\d[\d,]*+(?:\.\d++)?)\s?(?:dollars|bucks|usd|euros?|pounds|cad)\b",
@@ -46,13 +46,40 @@ class Rule:
     """One line of policy, compiled."""
 
     id: str
-    on: str
+    on: Stage
     when: str
-    effect: Outcome
+    effect: Effect
     reason: str
     queue: str | None = None
     say: str | None = None
+    tool: str | None = None
     program: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What became of one rule."""
+
+    rule: Rule
+    fired: bool
+    problem: str = ""
+    """Why it could not be computed, which counts as fired."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it asks for; a person, where its words were meant for a case that nobody has established."""
+        if not self.fired or self.rule.effect == "require":
+            return Outcome.PASS
+        if self.rule.effect == "say" and self.problem:
+            return Outcome.REVIEW
+        return Outcome(self.rule.effect)
+
+    @property
+    def reason(self) -> Reason:
+        """Say why, for a person."""
+        effect = self.rule.effect if self.outcome is Outcome.PASS else self.outcome
+        why = f" ({self.problem}, which counts as fired)" if self.problem else ""
+        return Reason(code=f"rule.{effect}", text=self.rule.reason + why, rule_id=self.rule.id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +90,8 @@ class RuleOutcome:
     reasons: tuple[Reason, ...] = ()
     queue: str | None = None
     say: str | None = None
+    requires: Mapping[str, Reason] = field(default_factory=dict)
+    """Actions that a person must approve first, by name."""
 
 
 def strictest(outcomes: Sequence[Outcome]) -> Outcome:
@@ -70,63 +99,53 @@ def strictest(outcomes: Sequence[Outcome]) -> Outcome:
     return max(outcomes, key=STRICTNESS.index, default=Outcome.PASS)
 
 
-def check_expression(expression: str) -> str | None:
-    """Say what is wrong with an expression, or None: it must compile and use known facts only."""
-    try:
-        cel.compile(expression)
-    except Exception as error:
-        return f"this is not a CEL expression: {error}"
-    bare = _LITERAL.sub("''", expression)
-    known = FACTS.keys() | _WORDS | set(_BOUND.findall(bare))
-    for name in _IDENTIFIER.findall(bare):
-        if name not in known:
-            return f"{name!r} is no fact; known are {', '.join(FACTS)}"
-    return None
-
-
-def compile_rule(entry: Any) -> Rule:
+def compile_rule(entry: Any, templates: Mapping[str, str] | None = None) -> Rule:
     """Make a rule of an entry of policy.yaml."""
     return Rule(
         id=entry.id,
         on=entry.on,
         when=entry.when,
-        effect=Outcome(entry.effect),
+        effect=entry.effect,
         reason=entry.reason,
         queue=entry.queue,
-        say=entry.say,
-        program=cel.compile(entry.when),
+        say=(templates or {})[entry.template] if entry.template else entry.say,
+        tool=entry.tool,
+        program=compiled(entry.when),
     )
 
 
 def evaluate(rules: Sequence[Rule], facts: Mapping[str, Any]) -> RuleOutcome:
     """Run rules over facts; of several that fire, the strictest holds and all are named."""
-    fired = [each for rule in rules if (each := _fired(rule, facts)) is not None]
+    fired = [trial for trial in try_rules(rules, facts) if trial.fired]
     if not fired:
         return RuleOutcome()
-    outcome = strictest([rule.effect for rule, _ in fired])
-    deciding = next(rule for rule, _ in fired if rule.effect is outcome)
-    reasons = tuple(
-        Reason(code=f"rule.{rule.effect}", text=rule.reason + why, rule_id=rule.id) for rule, why in fired
+    outcome = strictest([trial.outcome for trial in fired])
+    deciding = next(trial for trial in fired if trial.outcome is outcome)
+    needed = [(trial.rule.tool, trial.reason) for trial in reversed(fired) if trial.rule.effect == "require"]
+    return RuleOutcome(
+        outcome=outcome,
+        reasons=tuple(trial.reason for trial in fired),
+        queue=deciding.rule.queue,
+        say=deciding.rule.say if outcome is Outcome.SAY else None,
+        requires={tool: reason for tool, reason in needed if tool is not None},
     )
-    return RuleOutcome(outcome=outcome, reasons=reasons, queue=deciding.queue, say=deciding.say)
 
 
-def _fired(rule: Rule, facts: Mapping[str, Any]) -> tuple[Rule, str] | None:
-    """Return None when the rule does not fire, else the rule to hold and what to add to its reason."""
+def try_rules(rules: Sequence[Rule], facts: Mapping[str, Any]) -> list[Trial]:
+    """Run each rule over facts, in their order."""
+    given = dict(facts)
+    return [_tried(rule, given) for rule in rules]
+
+
+def _tried(rule: Rule, facts: dict[str, Any]) -> Trial:
     try:
-        result = rule.program.execute(dict(facts))
+        result = rule.program.execute(facts)
     except Exception as error:
-        why = f" (the rule could not be computed, which counts as fired: {error})"
-    else:
-        if result is False:
-            return None
-        if result is True:
-            return rule, ""
-        why = " (the rule answered neither true nor false, which counts as fired)"
-    if rule.effect is Outcome.SAY:
-        # Its words were meant for a case that nobody has established.
-        rule = replace(rule, effect=Outcome.REVIEW, say=None)
-    return rule, why
+        lacks = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        return Trial(rule=rule, fired=True, problem=f"the rule could not be computed: {lacks}")
+    if isinstance(result, bool):
+        return Trial(rule=rule, fired=result)
+    return Trial(rule=rule, fired=True, problem="the rule answered neither true nor false")
 
 
 def amounts(text: str) -> list[float]:

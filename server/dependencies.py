@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from graphs.assembly import Product
 from policies.types import Principal
 from server.lifecycle import Lifecycle
+from tools.tracing import note
 
 
 async def lifecycle(request: Request) -> Lifecycle:
@@ -20,6 +21,7 @@ async def lifecycle(request: Request) -> Lifecycle:
 async def product(request: Request) -> Product:
     """Return the open product; raises ``Unavailable`` until there is one."""
     found: Lifecycle = request.app.state.lifecycle
+    note(run=request.path_params.get("run_id"), conversation=request.path_params.get("conversation_id"))
     return found.require()
 
 

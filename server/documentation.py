@@ -28,6 +28,7 @@ _LAST = ("Last-Event-ID", "The id of the last event that came, such as `run_1:9`
 _HEADERS = {
     ("post", "/v1/conversations"): (_KEY,),
     ("post", "/v1/conversations/{conversation_id}/messages"): (_KEY, _ACCEPT, _WAIT),
+    ("post", "/v1/conversations/{conversation_id}/replies"): (_KEY,),
     ("get", "/v1/conversations/{conversation_id}/events"): (_LAST,),
     ("get", "/v1/runs/{run_id}/events"): (_LAST,),
     ("post", "/v1/knowledge/ingest"): (_ACCEPT,),

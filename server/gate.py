@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from policies.errors import InputError, NotFound
 from server.problems import problem, problem_of
+from tools.tracing import bound
 
 log = logging.getLogger("handrail.server")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -43,17 +44,18 @@ class Catch:
             started = True
             await send(message)
 
-        try:
-            await self._app(scope, receive, noting)
-        except Exception:
-            error_id = f"err_{secrets.token_hex(8)}"
-            log.exception("%s: %s %s failed", error_id, scope["method"], _pattern(scope))
-            if started:
-                # The status line is gone; closing the connection is the only way left to say it.
-                raise
-            detail = "Something went wrong here; the log has it under this id."
-            response = problem(scope["path"], 500, "internal", detail, error_id=error_id)
-            await response(scope, receive, send)
+        with bound(request=f"req_{secrets.token_hex(8)}"):
+            try:
+                await self._app(scope, receive, noting)
+            except Exception:
+                error_id = f"err_{secrets.token_hex(8)}"
+                log.exception("%s: %s %s failed", error_id, scope["method"], _pattern(scope))
+                if started:
+                    # The status line is gone; closing the connection is the only way left to say it.
+                    raise
+                detail = "Something went wrong here; the log has it under this id."
+                response = problem(scope["path"], 500, "internal", detail, error_id=error_id)
+                await response(scope, receive, send)
 
 
 def _pattern(scope: Scope) -> str:

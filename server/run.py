@@ -35,13 +35,13 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, *, json_logs: bool = False, sabotage: Sabotage = NO_SABOTAGE) -> None:
+def serve(settings: Settings, *, sabotage: Sabotage = NO_SABOTAGE) -> None:
     """Serve until SIGINT or SIGTERM; blocks.
 
     The socket listens at once and ``/readyz`` says what the server is doing until it is ready. Raises
     ``ConfigError`` when the port is taken or the product can't be opened.
     """
-    write_logs(as_json=json_logs)
+    write_logs(as_json=settings.log == "json")
     listening = listen(settings.host, settings.port)
     with listening:
         url = url_of(listening)

@@ -61,6 +61,24 @@ class Customer(Request):
     attributes: Annotated[dict[str, Attribute], Field(max_length=50), AfterValidator(_names)] = {}
 
 
+class ConsentGiven(Request):
+    """What the customer agreed to; where it is silent, the assistant's policy says what holds."""
+
+    third_party_llm: bool | None = Field(
+        default=None, description="Whether a language model of others may read the conversation."
+    )
+    train_eval: bool | None = Field(
+        default=None, description="Whether the conversation may become an example to train or to evaluate with."
+    )
+
+
+class Consent(BaseModel):
+    """What the customer of a conversation agreed to."""
+
+    third_party_llm: bool
+    train_eval: bool
+
+
 class NewConversation(Request):
     """The body of ``POST /v1/conversations``."""
 
@@ -71,6 +89,7 @@ class NewConversation(Request):
     )
 
     customer: Customer = Customer()
+    consent: ConsentGiven = ConsentGiven()
 
 
 class NewMessage(Request):
@@ -105,6 +124,36 @@ class ReviewAnswer(Request):
     note: Value | None = Field(default=None, description="Why, for the ledger.")
 
 
+class Taking(Request):
+    """The body of ``POST /v1/conversations/{id}/take``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"from": "ann"}]}, populate_by_name=True)
+
+    from_id: Short | None = Field(
+        default=None, alias="from", description="Whom to take it from, if another person has it."
+    )
+
+
+class NewReply(Request):
+    """The body of ``POST /v1/conversations/{id}/replies``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "I have sent you a new pair today."}]})
+
+    text: Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_whole)] = Field(
+        description="What a person writes to the customer."
+    )
+
+
+class Return(Request):
+    """The body of ``POST /v1/conversations/{id}/return``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"note": "A new pair is on its way."}]})
+
+    note: Value | None = Field(
+        default=None, description="For colleagues and the ledger; the customer never sees it."
+    )
+
+
 class IngestRequest(Request):
     """The body of ``POST /v1/knowledge/ingest``."""
 
@@ -113,6 +162,22 @@ class IngestRequest(Request):
     folder: Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_readable)] | None = (
         Field(default=None, description="A folder on the server; the assistant's own knowledge when absent.")
     )
+
+
+class StreamToVerify(Request):
+    """The body of ``POST /v1/decisions/verify``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"stream": "con_0199c2f0"}]})
+
+    stream: Short = Field(description="A conversation, a run without one, or `workspace`.")
+
+
+class Reversal(Request):
+    """The body of ``POST /v1/decisions/{stream}/{seq}/reversal``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "The refund was due after all."}]})
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_readable)]
 
 
 class Conversation(BaseModel):
@@ -124,8 +189,39 @@ class Conversation(BaseModel):
     version: int
     last_event: int
     customer: dict[str, Any]
+    consent: Consent
     queue: str | None
+    owner_id: str | None = Field(description="Which person has it; for staff alone.")
+    owner_since: str
+    waiting_since: str | None = Field(description="Since when the customer waits for a person.")
+    priority: str | None
+    due_at: str | None = Field(description="By when a person is to answer; null once one has.")
+    returned_after: int | None = Field(
+        description="The position of the last message when people gave it back to the bot."
+    )
     created_at: str
+
+
+class Entry(BaseModel):
+    """A conversation in the inbox."""
+
+    id: str
+    owner: Literal["bot", "queue", "human"]
+    owner_id: str | None
+    owner_since: str
+    queue: str | None
+    priority: str | None
+    due_at: str | None
+    waiting_since: str | None
+    last_message_at: str | None
+    active_at: str
+
+
+class Inbox(BaseModel):
+    """Conversations, the latest written in first."""
+
+    conversations: list[Entry]
+    next: str | None = Field(description="What to send as `before` to get those that follow; null at the end.")
 
 
 class Message(BaseModel):
@@ -163,11 +259,63 @@ class Run(BaseModel):
     trace_id: str
 
 
+class DecisionDetails(BaseModel):
+    """One decision in a sentence."""
+
+    stream: str
+    seq: int
+    says: str
+    reversed_by: int | None = Field(description="The number of the decision that reverses this one.")
+
+
 class Explanation(BaseModel):
-    """The decisions of a run, in order."""
+    """Why a run came to what it came to: a story for everybody, the rest for staff alone."""
 
     run_id: str
+    story: list[str] = Field(description="What happened, in sentences without names, scores or rules of ours.")
+    details: list[DecisionDetails] | None = None
+    decisions: list[dict[str, Any]] | None = Field(
+        default=None, description="The decisions of the run, in order, as the ledger has them."
+    )
+
+
+class Decisions(BaseModel):
+    """A piece of the ledger."""
+
     decisions: list[dict[str, Any]]
+    next: str | None = Field(description="What to send as `after` to get those that follow; null at the end.")
+
+
+class SignedRecord(BaseModel):
+    """What all heads of the workspace came to at one time, signed (Ed25519)."""
+
+    workspace_id: str
+    number: int
+    day: str
+    at: str
+    heads_count: int
+    heads_digest: str
+    previous: str
+    public_key: str
+    signature: str
+
+
+class SignedRecords(BaseModel):
+    """Signed records, the latest first."""
+
+    records: list[SignedRecord]
+
+
+class Verification(BaseModel):
+    """What the verification of one stream came to."""
+
+    clean: bool
+    decisions: int
+    unsigned: int
+    checked: int
+    erased: int
+    findings: list[dict[str, Any]]
+    not_proven: list[str]
 
 
 class Review(BaseModel):
@@ -178,6 +326,7 @@ class Review(BaseModel):
     conversation_id: str
     kind: str
     queue: str
+    priority: str
     status: Literal["open", "decided", "expired", "stale"]
     draft: list[dict[str, Any]]
     response_schema: dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,14 +12,22 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from policies.bindings import NO_GUARDS, KnownGuards, bind, needs_whole_answer
+from policies.consistency import mistakes
 from policies.errors import ConfigError
 from policies.folder import AssistantFile, IntentsFile, PolicyFile
 from policies.glossary import Glossary
+from policies.guards import Binding
 from policies.rules import Rule, compile_rule
 from policies.types import Intent
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
+MODELS: dict[str, type[AssistantFile | IntentsFile | PolicyFile]] = {
+    "assistant.yaml": AssistantFile,
+    "intents.yaml": IntentsFile,
+    "policy.yaml": PolicyFile,
+}
 _COPY = "Write it; `handrail init NEW_FOLDER` makes one to copy from."
 
 
@@ -46,7 +54,11 @@ class Assistant:
     intents: tuple[Intent, ...]
     out_of_scope: tuple[str, ...]
     rules: tuple[Rule, ...]
+    bindings: tuple[Binding, ...]
+    """Which guards stand where."""
     glossary: Glossary
+    files: Mapping[str, str]
+    """The texts that it was read from, by name."""
 
     @property
     def name(self) -> str:
@@ -64,34 +76,79 @@ class Assistant:
 
     @property
     def streams(self) -> bool:
-        """Whether sentences may leave one by one: no rule needs the whole answer to hold it back."""
-        return not any(rule.on == "answer" for rule in self.rules)
+        """Whether sentences may leave one by one: no rule or guard needs the whole answer to hold it back."""
+        return not any(rule.on == "answer" for rule in self.rules) and not needs_whole_answer(self.bindings)
 
 
-def load_assistant(folder: Path) -> Assistant:
-    """Read and check an assistant folder.
+def load_assistant(folder: Path, guards: KnownGuards = NO_GUARDS) -> Assistant:
+    """Read and check an assistant folder; ``guards`` are those that its policy may bind.
 
-    Raises ``ConfigError`` whose message names the file, the line, the field and what to do.
+    Raises ``ConfigError`` whose message names, for every mistake in every file, the file, the line, the field and
+    what to do.
     """
     if not folder.is_dir():
         raise ConfigError(
             f"There is no assistant folder {folder}.", remedy="Make one with `handrail init FOLDER`."
         )
-    file = _read(folder / "assistant.yaml", AssistantFile)
-    intents = _read(folder / "intents.yaml", IntentsFile)
-    policy = _read(folder / "policy.yaml", PolicyFile)
-    if not (folder / "knowledge").is_dir():
-        raise ConfigError(f"{folder / 'knowledge'}: the folder is missing.", remedy="Put the help articles there.")
+    assistant = assistant_of(folder, read_files(folder), guards)
+    if not assistant.knowledge.is_dir():
+        raise ConfigError(f"{assistant.knowledge}: the folder is missing.", remedy="Put the help articles there.")
+    return assistant
+
+
+def read_files(folder: Path) -> dict[str, str]:
+    """Return the texts of an assistant's files, by name; raises ``ConfigError`` for those that can't be read."""
+    files, wrong = {}, []
+    for name in MODELS:
+        try:
+            files[name] = _text(folder / name)
+        except ConfigError as error:
+            wrong.append(error)
+    _raise_all(wrong)
+    return files
+
+
+def assistant_of(folder: Path, files: Mapping[str, str], guards: KnownGuards = NO_GUARDS) -> Assistant:
+    """Make an assistant of the texts of its files; ``folder`` is where its knowledge is, and what errors name."""
+    read: dict[str, Any] = {}
+    wrong = []
+    for name, model in MODELS.items():
+        try:
+            read[name] = parse_yaml(folder / name, files[name], model)
+        except ConfigError as error:
+            wrong.append(error)
+    _raise_all(wrong)
+    file, intents, policy = (read[name] for name in MODELS)
+    _require_consistent(folder, files["policy.yaml"], policy, intents, file, guards)
     return Assistant(
         folder=folder,
-        version=_version(folder),
+        version=version_of(files),
         file=file,
         policy=policy,
         intents=tuple(entry.to_intent() for entry in intents.intents),
         out_of_scope=tuple(intents.out_of_scope),
-        rules=tuple(compile_rule(entry) for entry in policy.rules),
+        rules=tuple(compile_rule(entry, policy.templates) for entry in policy.rules),
+        bindings=bind(policy.guards, guards),
         glossary=Glossary.of(file.synonyms),
+        files=dict(files),
     )
+
+
+def _raise_all(errors: list[ConfigError]) -> None:
+    """Raise errors as one, if there are any."""
+    if errors:
+        remedies = dict.fromkeys(error.remedy for error in errors if error.remedy)
+        raise ConfigError("\n".join(error.message for error in errors), remedy=" ".join(remedies)) from errors[0]
+
+
+def _require_consistent(
+    folder: Path, text: str, policy: PolicyFile, intents: IntentsFile, file: AssistantFile, guards: KnownGuards
+) -> None:
+    found = list(mistakes(policy, intents, file, guards))
+    if found:
+        path, node = folder / "policy.yaml", yaml.compose(text, Loader=_Loader)
+        lines = [f"{path}:{_line(node, each.where)}: {_field(each.where)}: {each.text}." for each in found]
+        raise ConfigError("\n".join(lines), remedy="Mend the field named and start again.")
 
 
 def require_offered(assistant: Assistant, offered: Collection[str]) -> None:
@@ -104,34 +161,29 @@ def require_offered(assistant: Assistant, offered: Collection[str]) -> None:
     ]
     if missing:
         path = assistant.folder / "intents.yaml"
-        node = yaml.compose(_text(path), Loader=_Loader)
+        node = yaml.compose(assistant.files["intents.yaml"], Loader=_Loader)
         lines = [
-            f"{path}:{_line(node, where)}: {'.'.join(map(str, where))}: there is no tool {name!r}."
-            for where, name in missing
+            f"{path}:{_line(node, where)}: {_field(where)}: there is no tool {name!r}." for where, name in missing
         ]
         known = ", ".join(sorted(offered)) or "none"
         raise ConfigError("\n".join(lines), remedy=f"Mend the name or offer the tool; offered are: {known}.")
 
 
-def _version(folder: Path) -> str:
+def version_of(files: Mapping[str, str]) -> str:
+    """Return the version that the texts of an assistant's files are."""
     digest = hashlib.sha256()
-    for name in ("assistant.yaml", "intents.yaml", "policy.yaml"):
-        digest.update((folder / name).read_bytes())
+    for name in MODELS:
+        digest.update(files[name].encode())
         digest.update(b"\0")
     return digest.hexdigest()[:16]
 
 
-def _read(path: Path, model: type[M]) -> M:
-    return parse_yaml(path, _text(path), model)
-
-
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        # As it stands, line ends and all: a version is named by it.
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: the file is missing.", remedy="Write it; `handrail init NEW_FOLDER` makes one to copy from."
-        ) from None
+        raise ConfigError(f"{path}: the file is missing.", remedy=_COPY) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: can't be read: {error}.", remedy="Save it as UTF-8 text.") from error
 
@@ -171,9 +223,12 @@ def _explained(path: Path, node: yaml.Node | None, error: ValidationError) -> Co
     lines = []
     for problem in error.errors():
         location: Location = problem["loc"]
-        field = ".".join(str(part) for part in location) or "the file"
-        lines.append(f"{path}:{_line(node, location)}: {field}: {_told(problem)}")
+        lines.append(f"{path}:{_line(node, location)}: {_field(location)}: {_told(problem)}")
     return ConfigError("\n".join(lines), remedy="Mend the field named and start again.")
+
+
+def _field(location: Location) -> str:
+    return ".".join(map(str, location)) or "the file"
 
 
 def _told(problem: Any) -> str:

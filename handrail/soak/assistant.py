@@ -1,4 +1,4 @@
-"""An assistant whose agents follow a script, the same in every process: what a message says decides how it ends."""
+"""An assistant whose agents follow a script, the same in every process: what is asked decides how it ends."""
 
 from __future__ import annotations
 

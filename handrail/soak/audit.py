@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def _messages(messages: Sequence[RowMapping], runs: Sequence[RowMapping], sent: 
     written = Counter((each["conversation_id"], each["text"]) for each in messages if each["author"] == "customer")
     expected = Counter((each.conversation_id, each.text) for each in sent)
     if written != expected:
-        yield f"accepted messages lost: {list(expected - written)[:3]}; not accepted: {list(written - expected)[:3]}"
+        lost, more = expected - written, written - expected
+        yield f"{lost.total()} accepted messages are lost, {more.total()} were not accepted: {[*lost, *more][:3]}"
     known = {each["id"] for each in runs}
     yield from (f"the run {each.run_id} is lost" for each in sent if each.run_id not in known)
     whole = Counter(each["run_id"] for each in messages if each["author"] == "bot" and each["state"] == "complete")
@@ -96,15 +98,17 @@ def _numbers(
 
 
 def _endings(events: Sequence[RowMapping], runs: Sequence[RowMapping]) -> Iterator[str]:
-    ended = defaultdict[str, list[int]](list)
+    ended, told = defaultdict[str, list[int]](list), defaultdict[str, list[str]](list)
     for each in events:
+        told[each["run_id"]].append(each["type"])
         if each["type"] == "run.finished":
             ended[each["run_id"]].append(each["run_seq"])
     for run in runs:
         if run["status"] != "finished":
             yield f"the run {run['id']} is {run['status']}"
         elif ended[run["id"]] != [run["last_event"]]:
-            yield f"the run {run['id']} ends at {ended[run['id']]} of {run['last_event']} events"
+            order = " ".join(told[run["id"]])
+            yield f"the run {run['id']} ({run['outcome']}) ends at {ended[run['id']]}: {order}"
 
 
 def _texts(events: Sequence[RowMapping], messages: Sequence[RowMapping]) -> Iterator[str]:
@@ -161,7 +165,7 @@ def recoveries(connection: Connection, kills: Iterable[float]) -> list[float]:
             at = datetime.fromisoformat(each["at"]).timestamp()
             of_run[each["run_id"]].append((at, each["type"]))
     for told in of_run.values():
-        for (before, _), (at, kind) in zip(told, told[1:], strict=False):
+        for (before, _), (at, kind) in pairwise(told):
             if kind == "retry" and (cut := next((each for each in times if each >= before), None)) and cut <= at:
                 found.append(at - cut)
     return found

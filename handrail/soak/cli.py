@@ -1,4 +1,4 @@
-"""The command line of the soak: parts, counts and backends; progress on standard error, JSON on standard output."""
+"""The command line of the soak: parts, counts, backends; progress on standard error, JSON on standard output."""
 
 from __future__ import annotations
 
@@ -107,9 +107,11 @@ def main() -> None:
     """Run the soak, print its figures, and exit 1 when a promise is broken."""
     wanted = parse()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with tempfile.TemporaryDirectory(prefix="handrail-soak-") as folder:
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            found = soak(wanted, Path(folder), progress)
+    with (
+        tempfile.TemporaryDirectory(prefix="handrail-soak-") as folder,
+        Progress(*columns, console=Console(stderr=True)) as progress,
+    ):
+        found = soak(wanted, Path(folder), progress)
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "machine": platform.machine()}
     problems = broken(found)
     print(json.dumps({"machine": machine, **found, "kept": not problems}, indent=2))  # noqa: T201

@@ -108,8 +108,8 @@ class Client:
     ) -> AsyncIterator[ServerSentEvent]:
         """Yield the events of a stream, coming back with the last id, until the caller stops.
 
-        ``leave`` says after how many events a connection is cut, ``left`` is told when one was. A stream that ends in order
-        is opened again too.
+        ``leave`` says after how many events a connection is cut, ``left`` is told when one was. A stream that ends
+        in order is opened again too.
         """
         last = after
         while True:

@@ -1,4 +1,4 @@
-"""Disconnects: streams are cut at random and followed again while turns go on; every event comes once, in order."""
+"""Disconnects: streams are cut at random and followed again while turns go on; each event comes once, in order."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ CONVERSATIONS = 6
 PACE = 0.005
 MOST_EVENTS = 6
 CATCH_UP_SECONDS = 30.0
+POLL_SECONDS = 0.005
 Told = list[tuple[int, str]]
 """Numbers and types of events, as they came."""
 
@@ -65,8 +66,8 @@ class Cutting:
 
     async def _until_finished(self, told: Told, times: int = 1) -> None:
         with anyio.move_on_after(CATCH_UP_SECONDS):
-            while sum(kind == "run.finished" for _, kind in told) < times:
-                await anyio.sleep(0.002)
+            while sum(kind == "run.finished" for _, kind in told) < times:  # noqa: ASYNC110
+                await anyio.sleep(POLL_SECONDS)
 
     async def _read(self, client: Client, path: str, told: Told) -> None:
         """Read a stream through many short connections."""
@@ -83,26 +84,24 @@ class Cutting:
 
     def _report(self, client: Client, *, servers: int, seconds: float) -> JSON:
         e = tables.event.c
+        statement = select(e.conversation_id, e.run_id, e.seq, e.run_seq, e.type).order_by(e.seq)
         with self.place.connection() as connection:
-            rows = connection.execute(
-                select(e.conversation_id, e.run_id, e.seq, e.run_seq, e.type).order_by(e.seq)
-            ).all()
-        true_conversations = {
-            each: [(row.seq, row.type) for row in rows if row.conversation_id == each]
-            for each in self.conversations
-        }
-        true_runs = {each: [(row.run_seq, row.type) for row in rows if row.run_id == each] for each in self.runs}
-        broken = _differences(true_conversations, self.conversations) + _differences(true_runs, self.runs)
+            rows = connection.execute(statement).all()
+        whole: dict[str, Told] = {name: [] for name in (*self.conversations, *self.runs)}
+        for row in rows:
+            whole[row.conversation_id].append((row.seq, row.type))
+            whole[row.run_id].append((row.run_seq, row.type))
+        told = {**self.conversations, **self.runs}
         return {
             "backend": self.place.backend,
             "servers": servers,
             "disconnects": self.cut,
-            "streams": len(true_conversations) + len(true_runs),
+            "streams": len(told),
             "events": len(rows),
-            "events_read": sum(len(each) for group in (self.conversations, self.runs) for each in group.values()),
+            "events_read": sum(len(each) for each in told.values()),
             "requests_repeated": client.retries,
             "seconds": round(seconds, 1),
-            "broken": broken,
+            "broken": _differences(whole, told),
         }
 
 
@@ -113,7 +112,6 @@ def _differences(true: dict[str, Told], told: dict[str, Told]) -> list[str]:
         read = told[name]
         if read != rows:
             lost, more = len(set(rows) - set(read)), len(read) - len(set(read))
-            found.append(
-                f"{name}: {lost} of {len(rows)} events lost, {more} repeated, in order: {read == sorted(read)}"
-            )
+            ordered = "in order" if read == sorted(read) else "out of order"
+            found.append(f"{name}: {lost} of {len(rows)} events lost, {more} repeated, {ordered}")
     return found

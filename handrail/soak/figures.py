@@ -39,6 +39,14 @@ def stored(place: Place) -> int:
         return int(connection.execute(text("select pg_database_size(current_database())")).scalar_one())
 
 
+def stored_events(place: Place) -> int:
+    """Return the bytes of the room that events use: their table on PostgreSQL, on SQLite the file, which all share."""
+    if place.url is None:
+        return stored(place)
+    with place.connection() as connection:
+        return int(connection.execute(text("select pg_total_relation_size('event')")).scalar_one())
+
+
 def _file(path: Path) -> int:
     with closing(sqlite3.connect(path, timeout=10)) as connection:
         connection.execute("pragma wal_checkpoint(truncate)").fetchone()

@@ -14,7 +14,7 @@ import anyio
 
 from graphs.faults import POINTS
 from handrail.soak.audit import audit, recoveries
-from handrail.soak.client import Client, open_client
+from handrail.soak.client import Broken, Client, open_client
 from handrail.soak.figures import spread
 from handrail.soak.nursery import Child, Nursery
 from handrail.soak.place import Place
@@ -94,7 +94,6 @@ class Killing:
     """Times of these and of the last, when what is still armed is ended."""
     restarts: list[float] = field(default_factory=list)
     """Seconds from a death until the next process is ready."""
-    strange: list[str] = field(default_factory=list)
     over: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self) -> JSON:
@@ -131,8 +130,7 @@ class Killing:
             died = child.ended_at
             self.deaths.append(died)
             if child.code != -signal.SIGKILL:
-                self.strange.append(f"a process ended with {child.code}")
-                return
+                raise Broken(f"A process that should die by a signal ended with {child.code}; see its log.")
             if armed.point is not None and not self.over.is_set():
                 self.killed.append(armed.point)
                 self.tick(len(self.killed))
@@ -161,7 +159,7 @@ class Killing:
     async def _settle(self) -> None:
         """Wait until nothing is due: what is done may leave its job a moment later."""
         with anyio.move_on_after(SETTLE_SECONDS):
-            while self._due():
+            while self._due():  # noqa: ASYNC110
                 await anyio.sleep(0.2)
 
     def _due(self) -> bool:
@@ -183,5 +181,5 @@ class Killing:
             "requests_repeated": client.retries,
             "counts": found.counts,
             "outcomes": found.outcomes,
-            "broken": [*self.strange, *found.broken],
+            "broken": found.broken,
         }

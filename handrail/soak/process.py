@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -116,7 +117,7 @@ async def _serve(product: Product, stop: anyio.Event, ready: Callable[[], None])
         server = _Server(uvicorn_config(app), app.state.lifecycle)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [listening])
-            while not server.started:
+            while not server.started:  # noqa: ASYNC110
                 await anyio.sleep(0.002)
             ready()
             await stop.wait()
@@ -138,5 +139,6 @@ async def _tell_when_asked(spec: Spec) -> None:
         async for _ in signals:
             path = snapshot_path(Path(spec.data), os.getpid())
             scratch = path.with_suffix(".new")
+            gc.collect()
             scratch.write_bytes(orjson.dumps({"tasks": len(anyio.get_running_tasks())}))
             scratch.replace(path)

@@ -37,6 +37,9 @@ class Waiting:
     warm: int
     """Runs before the first measure, which bring the process to its working size."""
     tick: Callable[[int], None]
+    most_bytes: int = MOST_BYTES
+    """How much a process may grow."""
+    rest: float = REST_SECONDS
     asked: int = 0
     broken: list[str] = field(default_factory=list)
 
@@ -46,11 +49,11 @@ class Waiting:
         port = next(each.spec.port for each in children if each.spec.serves)
         async with open_client([port]) as client:
             await self._ask(client, self.warm)
-            before = [await _look(each) for each in children]
+            before = [await _look(each, self.rest) for each in children]
             began = anyio.current_time()
             await self._ask(client, self.runs)
             seconds = anyio.current_time() - began
-            after = [await _look(each) for each in children]
+            after = [await _look(each, self.rest) for each in children]
             waiting = self._waiting()
             decided = await self._decide_one(client)
         for child in children:
@@ -74,7 +77,7 @@ class Waiting:
     def _judge(self, waiting: int, grown: list[int], tasks: list[int], decided: str) -> None:
         if waiting != self.runs + self.warm:
             self.broken.append(f"{waiting} of {self.runs + self.warm} runs wait")
-        if max(grown) > MOST_BYTES:
+        if max(grown) > self.most_bytes:
             self.broken.append(f"{self.runs} waiting runs took {max(grown)} bytes of memory")
         if max(tasks) > MOST_TASKS:
             self.broken.append(f"{self.runs} waiting runs left {max(tasks)} tasks in memory")
@@ -108,13 +111,13 @@ class Waiting:
         return str(ended.json()["outcome"])
 
 
-async def _look(child: Child) -> JSON:
+async def _look(child: Child, rest: float) -> JSON:
     """Return a process's memory and tasks, once it has come to rest."""
-    await anyio.sleep(REST_SECONDS)
+    await anyio.sleep(rest)
     path = snapshot_path(Path(child.spec.data), child.pid)
     path.unlink(missing_ok=True)
     child.send(signal.SIGUSR1)
     with anyio.fail_after(20):
-        while not path.exists():
+        while not path.exists():  # noqa: ASYNC110
             await anyio.sleep(0.02)
     return {**orjson.loads(path.read_bytes()), "bytes": resident(child.pid)}

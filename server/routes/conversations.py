@@ -21,9 +21,12 @@ Since = Annotated[int | None, Query(ge=0, lt=10**15, description="Only events af
 @router.post("", status_code=201, response_model=Conversation, responses=problems(400, 409, 413, 415))
 async def create(request: Request, product: Open, caller: Caller, body: NewConversation | None = None) -> Response:
     """Begin a conversation."""
-    customer = (body or NewConversation()).customer.model_dump(exclude_none=True)
+    given = body or NewConversation()
     conversation = await product.service.create_conversation(
-        caller, customer=customer, idempotency_key=idempotency_key(request.headers)
+        caller,
+        customer=given.customer.model_dump(exclude_none=True),
+        consent=given.consent.model_dump(exclude_none=True),
+        idempotency_key=idempotency_key(request.headers),
     )
     return reply(conversation, status=201, headers={"Location": f"/v1/conversations/{conversation.id}"})
 

@@ -46,5 +46,6 @@ async def cancel(run_id: str, product: Open, caller: Caller) -> Response:
 
 @router.get("/{run_id}/explanation", response_model=Explanation, responses=problems(404))
 async def explain(run_id: str, product: Open, caller: Caller) -> Response:
-    """Return the decisions of a run, in order, as the ledger has them."""
-    return reply({"run_id": run_id, "decisions": await product.service.explain(caller, run_id)})
+    """Tell in plain words why a run came to what it came to; for staff with each decision in full."""
+    explained = await product.service.audit.explanation(caller, run_id)
+    return reply({name: value for name, value in vars(explained).items() if value is not None})

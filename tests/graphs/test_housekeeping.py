@@ -56,7 +56,7 @@ async def opened_fixture() -> AsyncIterator[AsyncExitStack]:
 
 @pytest.fixture(name="segments")
 async def segments_fixture(tmp_path: Path, store: Store, clock: FixedClock, opened: AsyncExitStack) -> Segments:
-    def no_team(_version: str) -> Team:
+    async def no_team(_version: str) -> Team:
         raise AssertionError("House-keeping works on no segment.")
 
     return Segments(

@@ -47,7 +47,7 @@ async def test_a_failing_escalation_agent_leaves_no_run_behind(own: Shop) -> Non
         raise RuntimeError("The model is down.")
 
     segments: Any = own.product.service.prune.__self__  # type: ignore[attr-defined]
-    object.__setattr__(segments.team_of("any"), "escalation", down)
+    object.__setattr__(await segments.team_of("any"), "escalation", down)
     run = (await own.ask(await own.conversation(), "I want to complain")).json()
     assert (run["status"], run["outcome"]) == ("finished", "degraded")
 

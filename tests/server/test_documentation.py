@@ -33,6 +33,10 @@ def test_it_lists_the_routes(document: dict[str, Any]) -> None:
         "GET /v1/conversations/{conversation_id}",
         "GET /v1/conversations/{conversation_id}/events",
         "POST /v1/conversations/{conversation_id}/messages",
+        "GET /v1/conversations",
+        "POST /v1/conversations/{conversation_id}/take",
+        "POST /v1/conversations/{conversation_id}/replies",
+        "POST /v1/conversations/{conversation_id}/return",
         "GET /v1/runs/{run_id}",
         "GET /v1/runs/{run_id}/events",
         "GET /v1/runs/{run_id}/explanation",
@@ -90,6 +94,7 @@ def test_it_names_the_headers_that_are_read(document: dict[str, Any]) -> None:
     assert {name: headers for name, headers in named.items() if headers} == {
         "POST /v1/conversations": ["Idempotency-Key"],
         "POST /v1/conversations/{conversation_id}/messages": ["Idempotency-Key", "Accept", "Prefer"],
+        "POST /v1/conversations/{conversation_id}/replies": ["Idempotency-Key"],
         "GET /v1/conversations/{conversation_id}/events": ["Last-Event-ID"],
         "GET /v1/runs/{run_id}/events": ["Last-Event-ID"],
         "POST /v1/knowledge/ingest": ["Accept"],

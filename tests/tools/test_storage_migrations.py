@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alembic import command
-from sqlalchemy import insert, inspect, select
+from sqlalchemy import bindparam, column, insert, inspect, select, table
 
 from tools.storage import tables
 from tools.storage.migrations import _config, upgrade
@@ -48,6 +48,54 @@ def test_messages_of_version_0_1_learn_which_sentence_cites_what(tmp_path: Path)
         )
     engine.dispose()
     assert found == [numbered, []]
+
+
+def test_conversations_learn_since_when_somebody_has_them(tmp_path: Path) -> None:
+    engine = sqlite_engine(tmp_path / "old.db", immediate=True)
+    config = _config()
+    begun = {
+        "workspace_id": "acme",
+        "assistant": "a",
+        "version": 1,
+        "last_event": 0,
+        "customer": {},
+        "consent": {},
+    }
+    begun |= {"last_message": 1, "created_at": "1"}
+    handed = {"workspace_id": "acme", "conversation_id": "con_2", "queue": "care", "brief": {}}
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        old = table("conversation", *(column(name) for name in (*begun, "id", "owner", "queue")))
+        typed = {name: tables.conversation.c[name].type for name in ("customer", "consent")}
+        rows = [
+            {**begun, "id": "con_1", "owner": "bot"},
+            {**begun, "id": "con_2", "owner": "queue", "queue": "care"},
+        ]
+        for row in rows:
+            values = {name: bindparam(None, it, type_=typed.get(name)) for name, it in row.items()}
+            connection.execute(insert(old).values(values))
+        said = {**MESSAGE, "position": 1, "id": "msg_1", "text": "A.", "citations": [], "created_at": "2"}
+        connection.execute(insert(tables.message), [said])
+        told = [
+            {
+                **handed,
+                "id": f"hnd_{at}",
+                "run_id": f"run_{at}",
+                "priority": priority,
+                "due_at": "9",
+                "created_at": at,
+            }
+            for at, priority in (("3", "low"), ("4", "high"))
+        ]
+        connection.execute(insert(tables.handoff), told)
+    upgrade(engine)
+    c = tables.conversation.c
+    wanted = select(c.id, c.active_at, c.owner_since, c.waiting_since, c.priority, c.due_at).order_by(c.id)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(wanted)]
+    engine.dispose()
+    assert found == [("con_1", "2", "1", None, None, None), ("con_2", "1", "4", "4", "high", "9")]
 
 
 def test_the_tables_are_those_that_the_program_knows(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ _j = jobs_table.c
 _DUE = or_(_j.run_at.is_(None), _j.run_at <= bindparam("now"))
 _INSERT = insert(jobs_table).on_conflict_do_nothing(index_elements=[_j.dedupe]).returning(_j.id)
 _OF_LOCK = select(_j.id).where(_j.lock == bindparam("held"))
-_DUE_IDS = select(_j.id).where(_DUE).order_by(_j.id)
+# Sorted afterwards: asked for an order, SQLite would walk the whole table.
+_DUE_IDS = select(_j.id).where(_DUE)
 _NEXT = select(func.min(_j.run_at)).where(_j.run_at > bindparam("now"))
 _ROWS = (
     select(_j.id, _j.queue, _j.task, _j.args, _j.lock, _j.dedupe, _j.attempts)
@@ -96,6 +97,8 @@ class EmbeddedJobs:
         self._done: set[int] = set()
         self._tries: dict[int, int] = {}
         self._resting = 0
+        self._following: str | None = None
+        """The next time for which a job waits, as of the last look."""
         self._crews: list[_Crew] = []
         # What is read and what is deleted must not cross: a row read before and deleted after would come again.
         self._table = anyio.Lock()
@@ -110,7 +113,7 @@ class EmbeddedJobs:
         if job.run_at is None or job.run_at <= self._clock.now():
             tx.after.append(partial(self._take_up, Item(id=made, **row)))
         else:
-            tx.after.append(self._look_again)
+            tx.after.append(partial(self._look_again, stamp(job.run_at)))
 
     def holds(self, tx: Tx, lock: str) -> bool:
         """Whether a job of this lock waits or is at work."""
@@ -180,7 +183,10 @@ class EmbeddedJobs:
         for crew in self._crews:
             crew.bell.ring()
 
-    def _look_again(self) -> None:
+    def _look_again(self, at: str) -> None:
+        """Look at the table anew if a time is before the one that is waited for."""
+        if self._following is not None and self._following <= at:
+            return
         for crew in self._crews:
             crew.reading.ring()
 
@@ -249,20 +255,20 @@ class EmbeddedJobs:
     async def _read_due(self) -> float:
         """Take up what is due and not in memory; returns the seconds until it is worth while to look again."""
         async with self._table:
-            due, following = await self._database.read(self._look)
+            due, self._following = await self._database.read(self._look)
             new = (each for each in due if each not in self._known)
             while page := list(islice(new, PAGE)):
                 for item in await self._database.read(partial(_items, page)):
                     self._take_up(item)
-        if following is None:
+        if self._following is None:
             return POLL_SECONDS
-        seconds = (datetime.fromisoformat(following) - self._clock.now()).total_seconds()
+        seconds = (datetime.fromisoformat(self._following) - self._clock.now()).total_seconds()
         return min(POLL_SECONDS, max(SHORTEST_SECONDS, seconds))
 
     def _look(self, connection: Connection) -> tuple[list[int], str | None]:
         now = {"now": stamp(self._clock.now())}
         following: str | None = connection.execute(_NEXT, now).scalar()
-        return list(connection.execute(_DUE_IDS, now).scalars()), following
+        return sorted(connection.execute(_DUE_IDS, now).scalars()), following
 
     async def _keep_sweeping(self) -> None:
         while True:

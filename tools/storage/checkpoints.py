@@ -6,8 +6,9 @@ truth; a checkpoint that is lost is made again from them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -59,12 +60,28 @@ class Checkpoints(Protocol):
         ...
 
 
+@contextmanager
+def _named() -> Iterator[None]:
+    """Let a database that is away, or a full disk, be ``Unavailable``."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout, sqlite3.OperationalError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Unavailable(f"Checkpoints can't be kept: {first}.", remedy="Look at the database.") from error
+
+
+@contextmanager
+def _call(name: str) -> Iterator[None]:
+    with CHECKPOINT_SECONDS.labels(name).time(), _named():
+        yield
+
+
 class _Timed(Saver):
     """Times the calls of the saver that it is mixed into, and names its errors."""
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Read the newest checkpoint of a run."""
-        with CHECKPOINT_SECONDS.labels("get").time():
+        with _call("get"):
             return await super().aget_tuple(config)
 
     async def aput(
@@ -75,19 +92,19 @@ class _Timed(Saver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Store a checkpoint."""
-        with CHECKPOINT_SECONDS.labels("put").time():
+        with _call("put"):
             return await super().aput(config, checkpoint, metadata, new_versions)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Store what a step wrote before its checkpoint."""
-        with CHECKPOINT_SECONDS.labels("put_writes").time():
+        with _call("put_writes"):
             await super().aput_writes(config, writes, task_id, task_path)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Prune a run's checkpoints."""
-        with CHECKPOINT_SECONDS.labels("prune").time():
+        with _call("prune"):
             await super().adelete_thread(thread_id)
 
 
@@ -146,8 +163,9 @@ class _FencedSaver(_Timed, AsyncPostgresSaver):
         await super().aput_writes(config, writes, task_id, task_path)
 
     async def _require_claim(self) -> None:
-        async with self._pool.connection() as connection:
-            found = await (await connection.execute(_CLAIM, self._claim)).fetchone()
+        with _named():
+            async with self._pool.connection() as connection:
+                found = await (await connection.execute(_CLAIM, self._claim)).fetchone()
         if found is None:
             raise Fenced(f"Another attempt owns the run {self._claim[1]}.")
 
@@ -164,7 +182,7 @@ class PostgresCheckpoints:
 
     async def prune(self, run_id: str) -> None:
         """Delete what a run has here."""
-        with CHECKPOINT_SECONDS.labels("prune").time():
+        with _call("prune"):
             await AsyncPostgresSaver(self._pool, serde=_serde()).adelete_thread(run_id)
 
     async def threads(self) -> set[str]:

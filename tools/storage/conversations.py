@@ -107,6 +107,8 @@ class Conversation:
     """Rises with every message and every change of owner."""
     last_event: int
     customer: JSON
+    consent: JSON
+    """What the customer agreed to: ``third_party_llm`` and ``train_eval``."""
     queue: str | None
     owner_id: str | None
     """Which person has it; None unless the owner is a human."""
@@ -136,8 +138,8 @@ class Message:
     created_at: str
 
 
-def create(tx: Tx, *, assistant: str, customer: JSON) -> Conversation:
-    """Begin a conversation, owned by the bot."""
+def create(tx: Tx, *, assistant: str, customer: JSON, consent: JSON | None = None) -> Conversation:
+    """Begin a conversation, owned by the bot; to what ``consent`` does not say the customer has not agreed."""
     now = tx.now()
     row = {
         "id": tx.ids.new("con"),
@@ -147,7 +149,7 @@ def create(tx: Tx, *, assistant: str, customer: JSON) -> Conversation:
         "last_event": 0,
         "last_message": 0,
         "customer": customer,
-        "consent": {"third_party_llm": False, "train_eval": False},
+        "consent": {"third_party_llm": False, "train_eval": False, **(consent or {})},
         "queue": None,
         "owner_id": None,
         "owner_since": now,
@@ -190,6 +192,7 @@ def _conversation(row: Any) -> Conversation:
         version=row["version"],
         last_event=row["last_event"],
         customer=row["customer"],
+        consent=row["consent"],
         queue=row["queue"],
         owner_id=row["owner_id"],
         owner_since=row["owner_since"],

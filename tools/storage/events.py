@@ -33,7 +33,7 @@ _COUNT_RUN_UP = (
     .values(last_event=_r.last_event + bindparam("count"))
     .returning(_r.last_event)
 )
-_COUNT_CLAIMED_UP = _COUNT_RUN_UP.where(_r.epoch == bindparam("claimed"))
+_COUNT_CLAIMED_UP = _COUNT_RUN_UP.where(_r.epoch == bindparam("claimed"), _r.status == "running")
 _OF_CONVERSATION = (
     select(tables.event)
     .where(_e.workspace_id == bindparam("ws"), _e.conversation_id == bindparam("conversation"))
@@ -67,7 +67,16 @@ _OLDEST = (
     .order_by(_old.at)
     .limit(bindparam("most"))
 )
-_TRIM = delete(tables.event).where(tuple_(_e.workspace_id, _e.conversation_id, _e.seq).in_(_OLDEST))
+_OF_ASSISTANT = (
+    select(_c.id)
+    .where(_c.workspace_id == _old.workspace_id, _c.id == _old.conversation_id)
+    .where(_c.assistant == bindparam("assistant"))
+    .exists()
+)
+_KEY = tuple_(_e.workspace_id, _e.conversation_id, _e.seq)
+_TRIM = delete(tables.event).where(_KEY.in_(_OLDEST))
+_TRIM_ONLY = delete(tables.event).where(_KEY.in_(_OLDEST.where(_OF_ASSISTANT)))
+_TRIM_EXCEPT = delete(tables.event).where(_KEY.in_(_OLDEST.where(~_OF_ASSISTANT)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,14 +142,27 @@ def of_types(tx: Tx, run_id: str, types: Sequence[str]) -> list[NewEvent]:
     return [NewEvent(type=row["type"], data=row["data"]) for row in rows]
 
 
-def trim(connection: Connection, *, before: str, limit: int = TRIM) -> int:
+def trim(
+    connection: Connection,
+    *,
+    before: str,
+    limit: int = TRIM,
+    only_of: str | None = None,
+    except_of: str | None = None,
+) -> int:
     """Delete the oldest events, of all workspaces, that are older than ``before``; return how many.
+
+    Those of all assistants, or ``only_of`` one, or of all ``except_of`` one.
 
     At most ``limit`` go at once, so that nobody waits for long: call it until it returns less. A conversation
     with a run that has not ended keeps all its events, because the run's end goes by them. Numbers are never
     given out again.
     """
-    return connection.execute(_TRIM, {"before": before, "most": limit}).rowcount
+    values = {"before": before, "most": limit}
+    if only_of is None and except_of is None:
+        return connection.execute(_TRIM, values).rowcount
+    statement = _TRIM_EXCEPT if only_of is None else _TRIM_ONLY
+    return connection.execute(statement, {**values, "assistant": only_of or except_of}).rowcount
 
 
 def _event(row: Any) -> StoredEvent:

@@ -1,8 +1,8 @@
-"""What concerns a whole installation: which key its vault was sealed with."""
+"""What concerns a whole installation: which key its vault was sealed with, and which one signs its ledger."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from policies.errors import ConfigError
 from tools.storage import tables
@@ -10,6 +10,8 @@ from tools.storage.sealing import Sealer
 
 _i = tables.installation.c
 _NAME = "vault_key"
+_LEDGER_KEY = "ledger_key"
+_VALUE = select(_i.value).where(_i.name == bindparam("name"))
 
 
 def require_key(connection: Connection, sealer: Sealer) -> None:
@@ -24,4 +26,23 @@ def require_key(connection: Connection, sealer: Sealer) -> None:
             remedy="Give this process the key of the others: HANDRAIL_VAULT_KEY, or the file vault.key in the "
             "data folder.",
             code="vault.key",
+        )
+
+
+def noted_ledger_key(connection: Connection) -> str | None:
+    """Return the public key that this database's ledger is signed with, or None before the first signature."""
+    return connection.execute(_VALUE, {"name": _LEDGER_KEY}).scalar_one_or_none()
+
+
+def require_ledger_key(connection: Connection, public_key: str) -> None:
+    """Note the key of a first signature; raises ``ConfigError`` when the ledger is signed with another one."""
+    found = noted_ledger_key(connection)
+    if found is None:
+        connection.execute(insert(tables.installation), [{"name": _LEDGER_KEY, "value": public_key}])
+    elif found != public_key:
+        raise ConfigError(
+            "The ledger key is not the one that this database's ledger is signed with.",
+            remedy="Give this process the key of the others: HANDRAIL_LEDGER_KEY, or the file ledger.key in the "
+            "data folder.",
+            code="ledger.key",
         )

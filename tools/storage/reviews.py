@@ -40,12 +40,14 @@ class Review:
     decided_by: str | None
     decided_at: str | None
     created_at: str
+    priority: str = "normal"
 
 
 def create(tx: Tx, values: JSON) -> Review:
     """Ask a person."""
     row = {
         "status": "open",
+        "priority": "normal",
         "answer": None,
         "decided_by": None,
         "decided_at": None,
@@ -88,6 +90,19 @@ def close(tx: Tx, review_id: str, *, status: str, answer: JSON | None, by: str) 
             first={"status": review.status, "answer": review.answer, "decided_at": review.decided_at},
         )
     return review
+
+
+def raise_priority(tx: Tx, review_id: str, *, missed: str, priority: str, due_at: str) -> bool:
+    """Give an open review that nobody answered by ``missed`` a higher priority and more time, once.
+
+    Returns False when it is closed or has been raised already.
+    """
+    changed = tx.change(
+        update(tables.review)
+        .where(_w.workspace_id == tx.workspace_id, _w.id == review_id, _w.status == "open", _w.due_at == missed)
+        .values(priority=priority, due_at=due_at)
+    )
+    return bool(changed)
 
 
 def open_of_run(tx: Tx, run_id: str) -> Review | None:

@@ -118,7 +118,11 @@ def _attempt(connection: Connection, job: _Job) -> tuple[_Job, Any, BaseExceptio
         value = job.work(connection)
         savepoint.commit()
     except Exception as error:
-        savepoint.rollback()
+        try:
+            savepoint.rollback()
+        except DBAPIError:
+            # A full disk has undone the whole transaction, this savepoint with it.
+            raise error from None
         return job, None, named(error)
     return job, value, None
 

@@ -116,6 +116,7 @@ review = _keyed(
     Column("conversation_id", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("queue", String, nullable=False),
+    Column("priority", String, nullable=False),
     Column("status", String, nullable=False),
     Column("draft", JSON, nullable=False),
     Column("response_schema", JSON, nullable=False),
@@ -169,6 +170,7 @@ decision = _keyed(
     Column("previous", String, nullable=False),
     Column("hash", String, nullable=False),
     UniqueConstraint("workspace_id", "run_id", "node", "step", "kind"),
+    Index("decision_by_time", "workspace_id", "at", "stream", "seq"),
     key=("stream", "seq"),
 )
 
@@ -177,7 +179,24 @@ chain_head = _keyed(
     Column("stream", String, nullable=False),
     Column("count", Integer, nullable=False),
     Column("hash", String, nullable=False),
+    # As far as the latest signed record goes; none for a stream that began after it.
+    Column("signed_count", Integer),
+    Column("signed_hash", String),
     key=("stream",),
+)
+
+# What a workspace's chains came to, day by day, signed.
+signed_heads = _keyed(
+    "signed_heads",
+    Column("number", Integer, nullable=False),
+    Column("day", String, nullable=False),
+    Column("at", String, nullable=False),
+    Column("heads_count", Integer, nullable=False),
+    Column("heads_digest", String, nullable=False),
+    Column("previous", String, nullable=False),
+    Column("public_key", String, nullable=False),
+    Column("signature", String, nullable=False),
+    key=("number",),
 )
 
 vault = _keyed(
@@ -274,6 +293,18 @@ receipt = _keyed(
     Column("finished_at", String),
     Index("receipt_by_run", "workspace_id", "run_id"),
     key=("key",),
+)
+
+# What the files of an assistant said, each time that they had changed when it was opened.
+assistant_version = _keyed(
+    "assistant_version",
+    Column("name", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("version", String, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("at", String, nullable=False),
+    Index("assistant_version_by_hash", "workspace_id", "version"),
+    key=("name", "number"),
 )
 
 # What concerns the whole installation, such as which key its vault was sealed with.

@@ -30,7 +30,9 @@ def upgrade() -> None:
     for name in _ADDED:
         op.add_column("conversation", sa.Column(name, sa.String(), nullable=True))
     op.add_column("conversation", sa.Column("returned_after", sa.Integer(), nullable=True))
-    op.execute(f"UPDATE conversation SET owner_since = created_at, active_at = coalesce({_LAST_MESSAGE}, created_at)")
+    op.execute(
+        f"UPDATE conversation SET owner_since = created_at, active_at = coalesce({_LAST_MESSAGE}, created_at)"
+    )
     op.execute(
         f"UPDATE conversation SET owner_since = coalesce({_HANDED_OVER}, owner_since), "
         f"waiting_since = coalesce({_HANDED_OVER}, active_at), "

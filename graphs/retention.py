@@ -1,0 +1,64 @@
+"""Retention: what an assistant's policy keeps for a time only is erased when its time is over."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+
+import anyio
+
+from policies.errors import NotFound
+from tools.assistants import Assistant
+from tools.storage import erasure, events
+from tools.storage.store import Store, stamp
+
+PAUSE_SECONDS = 0.1
+
+
+async def trim_events(store: Store, days: int, assistant: Assistant | None = None) -> int:
+    """Delete events older than so many days, those of ``assistant`` by its policy's own days if it has some.
+
+    Goes batch by batch, with pauses in which others write; returns how many went.
+    """
+    own = assistant.policy.retention.events_days if assistant else None
+    if assistant is None or own is None:
+        return await _trimmed(store, partial(events.trim, before=_days_ago(store, days)))
+    others = partial(events.trim, before=_days_ago(store, days), except_of=assistant.name)
+    its = partial(events.trim, before=_days_ago(store, own), only_of=assistant.name)
+    return await _trimmed(store, others) + await _trimmed(store, its)
+
+
+async def _trimmed(store: Store, trim: partial[int]) -> int:
+    total = 0
+    while True:
+        gone = await store.database.write(trim, durable=False)
+        total += gone
+        if gone < events.TRIM:
+            return total
+        await anyio.sleep(PAUSE_SECONDS)
+
+
+async def erase_old_conversations(store: Store, assistant: Assistant) -> int:
+    """Erase the assistant's conversations that its policy keeps no longer; return how many went.
+
+    Each goes in a transaction of its own, with a decision in its stream of the ledger.
+    """
+    days = assistant.policy.retention.conversations_days
+    if days is None:
+        return 0
+    before, total = _days_ago(store, days), 0
+    actor = {"type": "policy", "id": assistant.name, "version": assistant.version}
+    while True:
+        found = await store.in_all_workspaces(partial(erasure.idle, assistant=assistant.name, before=before))
+        for workspace_id, conversation_id in found:
+            erase = partial(erasure.erase_idle, conversation_id=conversation_id, before=before, actor=actor)
+            with suppress(NotFound):
+                total += await store.in_workspace(workspace_id).write(erase)
+        if len(found) < erasure.LIMIT:
+            return total
+        await anyio.sleep(PAUSE_SECONDS)
+
+
+def _days_ago(store: Store, days: int) -> str:
+    return stamp(store.clock.now() - timedelta(days=days))

@@ -1,0 +1,36 @@
+"""What people write: made readable, its placeholders checked, its personal data masked."""
+
+from __future__ import annotations
+
+import re
+
+from policies.errors import InputError
+from policies.personal_data import PLACEHOLDER, broken_placeholders, reveal
+from tools.storage import vault
+from tools.storage.store import Tx
+
+# Control characters, halves of surrogate pairs, and marks that turn the reading direction around.
+_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
+_SPACES = re.compile("[\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+
+
+def readable(text: str) -> str:
+    """Return a text without what can't be read; raises ``InputError`` when nothing is left."""
+    found = _SPACES.sub(" ", _UNREADABLE.sub("", text)).strip()
+    if not found:
+        raise InputError("The message is empty.", remedy="Write something.", code="message.empty")
+    return found
+
+
+def masked_by_staff(tx: Tx, conversation_id: str, text: str) -> str:
+    """Return what a person of ours wrote, masked; the conversation's own placeholders may occur in it.
+
+    Raises ``InputError`` for a placeholder that stands for nothing.
+    """
+    values = vault.values(tx, conversation_id, set(PLACEHOLDER.findall(text)))
+    if broken := broken_placeholders(text, set(values)):
+        raise InputError(
+            f"The text holds {broken[0]}, which stands for nothing in this conversation.",
+            remedy="Write what you mean in its place.",
+        )
+    return vault.masked(tx, conversation_id, reveal(text, values))

@@ -1,0 +1,243 @@
+"""The sections of policy.yaml: what each may say. Unknown keys are errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from policies.expressions import Stage as When
+from policies.expressions import check_expression
+from policies.guards import Stage
+from policies.personal_data import PLACEHOLDER
+from policies.rules import Effect
+from policies.sla import DAYS, Due, Hours, above, due_at, read_spans
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+Priority = Literal["low", "normal", "high", "urgent"]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Minutes = Annotated[int, Field(ge=1, le=44_640)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
+LEAST_MINUTES_A_WEEK = 60
+
+
+class Strict(BaseModel):
+    """A section of a file in which unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+def without_placeholders(text: str) -> str:
+    """Return a text that is the same for every customer; raises ``ValueError`` when it has a placeholder."""
+    found = PLACEHOLDER.search(text)
+    if found:
+        raise ValueError(f"{found[0]} stands for nothing here: write a text that is the same for every customer")
+    return text
+
+
+Fixed = Annotated[Line, AfterValidator(without_placeholders)]
+"""A text that is the same for every customer."""
+
+
+class RuleEntry(Strict):
+    """One rule: a CEL expression over the facts of ``policies.expressions`` and what it leads to."""
+
+    id: Name
+    on: When = "route"
+    when: Line
+    effect: Effect
+    reason: Line
+    queue: Name | None = None
+    say: Fixed | None = None
+    template: Name | None = None
+    tool: Name | None = None
+
+    @field_validator("when")
+    @classmethod
+    def _works(cls, value: str, info: ValidationInfo) -> str:
+        problem = check_expression(value, info.data.get("on", "answer"))
+        if problem:
+            raise ValueError(problem)
+        return value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> RuleEntry:
+        texts = (self.say is not None) + (self.template is not None)
+        if texts != (self.effect == "say"):
+            raise ValueError(
+                "a rule whose effect is `say` has a text, in `say` or named by `template`; no other rule has"
+            )
+        if (self.effect == "require") != (self.tool is not None):
+            raise ValueError("a rule whose effect is `require` names its `tool`, and no other rule does")
+        if self.on == "answer" and self.effect in ("say", "require"):
+            raise ValueError(
+                f"a rule with `on: answer` can't `{self.effect}`; hold the answer back: review, escalate or block"
+            )
+        return self
+
+
+class Thresholds(Strict):
+    """Where a judgement is sure enough to act on it alone."""
+
+    route_confidence: Probability = 0.2
+    in_scope: Probability = 0.75
+    answer_confidence: Probability = 0.2
+    support: Probability = 0.5
+
+
+class Limits(Strict):
+    """How much a customer may send."""
+
+    message_characters: Annotated[int, Field(ge=1, le=100_000)] = 4_000
+
+
+class BusinessHours(Strict):
+    """When people work: a time zone and, for each day, spans such as ``09:00-17:00``."""
+
+    timezone: str
+    mon: list[str] = []
+    tue: list[str] = []
+    wed: list[str] = []
+    thu: list[str] = []
+    fri: list[str] = []
+    sat: list[str] = []
+    sun: list[str] = []
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("this machine knows no such time zone; write one like Europe/Berlin or UTC") from None
+        return value
+
+    @field_validator(*DAYS)
+    @classmethod
+    def _are_spans(cls, value: list[str]) -> list[str]:
+        read_spans(value)
+        return value
+
+    @model_validator(mode="after")
+    def _has_some(self) -> BusinessHours:
+        worked = sum(end - begin for spans in self.week for begin, end in spans)
+        if worked < LEAST_MINUTES_A_WEEK:
+            raise ValueError("a week has an hour of work at least; add days, such as `mon: ['09:00-17:00']`")
+        return self
+
+    @property
+    def week(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """The spans of each day from Monday on, in minutes."""
+        return tuple(read_spans(getattr(self, day)) for day in DAYS)
+
+
+class Sla(Strict):
+    """Minutes until a person must have looked, by priority, and what happens when nobody did.
+
+    With ``hours`` only minutes count in which people work, except for the priorities ``around_the_clock``.
+    """
+
+    minutes: Annotated[dict[Priority, Minutes], Field(min_length=1)] = {
+        "urgent": 30,
+        "high": 120,
+        "normal": 480,
+        "low": 1440,
+    }
+    hours: BusinessHours | None = None
+    holidays: list[date] = []
+    around_the_clock: list[Priority] = []
+    breach: Literal["escalate", "raise"] = "escalate"
+
+    @model_validator(mode="after")
+    def _has_hours(self) -> Sla:
+        if self.hours is None and (self.holidays or self.around_the_clock):
+            raise ValueError("`holidays` and `around_the_clock` mean nothing without `hours`; add them")
+        return self
+
+    def due_at(self, priority: str, now: datetime) -> datetime:
+        """Return by when a person must look; unknown priorities get the shortest time."""
+        return due_at(
+            priority,
+            now,
+            minutes={str(name): minutes for name, minutes in self.minutes.items()},
+            hours=self.working_hours(),
+            around_the_clock=self.around_the_clock,
+        )
+
+    def working_hours(self) -> Hours | None:
+        """Return when people work, or None when they always do."""
+        if self.hours is None:
+            return None
+        return Hours(zone=ZoneInfo(self.hours.timezone), week=self.hours.week, holidays=frozenset(self.holidays))
+
+    def ladder(self, priority: str, now: datetime) -> tuple[Due, ...]:
+        """Return when somebody must look, and each further time that is given when nobody does.
+
+        With the breach action ``raise`` that is one for every priority above; what follows the last is that the
+        conversation goes to the queue.
+        """
+        steps = [Due(priority=priority, at=self.due_at(priority, now))]
+        while self.breach == "raise" and (higher := above(steps[-1].priority)):
+            steps.append(Due(priority=higher, at=self.due_at(higher, steps[-1].at)))
+        return tuple(steps)
+
+
+class GuardEntry(Strict):
+    """How one guard is used at some of its stages; what is left out is as by default."""
+
+    guard: Name
+    stages: Annotated[list[Stage], Field(min_length=1)] | None = None
+    threshold: Probability | None = None
+    effect: Literal["revise", "review", "escalate", "block", "off"] | None = None
+    seconds: Annotated[float, Field(gt=0, le=60)] | None = None
+
+    @model_validator(mode="after")
+    def _can_revise(self) -> GuardEntry:
+        if self.effect == "revise" and "input" in (self.stages or ()):
+            raise ValueError("what a customer wrote is not revised; at `input` use review, escalate or block")
+        return self
+
+
+class Consent(Strict):
+    """What a conversation begins with where the app does not say what its customer agreed to."""
+
+    third_party_llm: bool = False
+    train_eval: bool = False
+
+
+class Retention(Strict):
+    """For how many days what this assistant leaves is kept; what is not named, as the settings say or for ever."""
+
+    events_days: Days | None = None
+    """Events; the setting HANDRAIL_EVENT_DAYS when absent."""
+    conversations_days: Days | None = None
+    """Conversations nobody has written in for so long are erased, with all that belongs to them."""
+
+
+class Messages(Strict):
+    """What the customer reads when no drafted answer is sent."""
+
+    handoff: Fixed = "I am passing this to a colleague, who will reply here."
+    pending: Fixed = "A colleague will look at this before you get an answer."
+    degraded: Fixed = "Something is not working on our side, so I am passing this to a colleague."
+    blocked: Fixed = "I can't help with that here. A colleague will take a look."
+
+
+def no_twins(values: Sequence[str], what: str) -> None:
+    """Raise ``ValueError`` when a value stands twice."""
+    twice = sorted({each for each in values if values.count(each) > 1})
+    if twice:
+        raise ValueError(f"the {what} {twice[0]!r} is used twice; give each its own")

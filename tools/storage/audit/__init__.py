@@ -1,0 +1,1 @@
+"""The ledger's own audit: verify its chains, sign their heads, export and read back what a third party checks."""
