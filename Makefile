@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench
+.PHONY: help setup demo test check fmt bench soak
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,3 +38,6 @@ fmt: setup ## format and mend what lint can mend
 
 bench: setup ## measure latency, throughput, step budget, memory and start-up; JSON on stdout
 	@$(BIN)/python -m evals.bench $(ARGS)
+
+soak: setup ## kill processes, cut streams, repeat turns, let runs wait: nothing may be lost; JSON on stdout
+	@$(BIN)/python -m handrail.soak $(ARGS)

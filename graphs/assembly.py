@@ -108,14 +108,8 @@ async def open_product(
         teams = Teams(workspace=workspace, own=outfit.team, hire=outfit.hire)
         segments = _segments(settings, store, backend, teams, sabotage.at_points(faults))
         service = Service(store=store, hub=hub, jobs=backend.jobs, assistant=assistant, prune=segments.prune)
-        running = Running(
-            settings=settings,
-            backend=backend,
-            service=service,
-            segments=segments,
-            knowledge=outfit.knowledge,
-            ledger_key=await anyio.to_thread.run_sync(key_of_ledger, settings),
-        )
+        key = await anyio.to_thread.run_sync(key_of_ledger, settings)
+        running = _running(settings, backend, service, segments, outfit, key)
         await stack.enter_async_context(running.started(works=works, queues=queues))
         await stack.enter_async_context(sabotage.under_way(backend.line))
         yield Product(
@@ -194,6 +188,19 @@ def _vector_store(settings: Settings) -> Path | str:
     if settings.chroma_url:
         return settings.chroma_url
     return settings.data / "chroma" if settings.database_url is None else IN_MEMORY
+
+
+def _running(
+    settings: Settings, backend: Backend, service: Service, segments: Segments, outfit: _Outfit, key: LedgerKey
+) -> Running:
+    return Running(
+        settings=settings,
+        backend=backend,
+        service=service,
+        segments=segments,
+        knowledge=outfit.knowledge,
+        ledger_key=key,
+    )
 
 
 def _segments(settings: Settings, store: Store, backend: Backend, teams: Teams, faults: Faults) -> Segments:

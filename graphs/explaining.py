@@ -37,7 +37,7 @@ _UNCLEAR = ("route.unsure", "router.unsure")
 _ENDINGS = {
     "answered": "The answer was sent.",
     "reviewed": "Then the answer was sent.",
-    "said": "A prepared text was sent instead of an answer, because a rule of this assistant asks for it.",
+    "said": "A prepared text was sent instead of a draft, because the policy of this assistant has one for this.",
     "degraded": "Something did not work here, so a person was asked to answer.",
     "superseded": "A newer message came before anything was shown; both are answered together.",
     "stale": "A newer message came first, so this answer was not sent.",
@@ -275,4 +275,8 @@ _SAYS: Mapping[str, Callable[[JSON], str]] = {
     "close": lambda decision: f"The run ended as {decision['outcome']}.",
     "cancel": lambda _decision: "The run was cancelled.",
     "reversal": _reversal,
+    "said": lambda _decision: "No answer was drafted: policy has the text itself.",
+    "review.raised": lambda _decision: "The review became more urgent and got more time.",
+    "policy.changed": lambda decision: f"The files of {decision['assistant']} changed to {decision['after']}.",
+    "conversation.erased": lambda _decision: "The conversation was erased; its decisions stay.",
 }

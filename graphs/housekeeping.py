@@ -44,8 +44,8 @@ async def keep_house(
     """Do one round, over all workspaces; whatever fails is logged and stops nothing else.
 
     Events are kept for ``event_days``, or for as long as the policy of ``assistant`` says for its own; without
-    ``ledger_key`` nothing is signed. Several processes may do it at
-    once: what one has deleted, another does not find.
+    ``ledger_key`` nothing is signed. Several processes may do it at once: what one has deleted, another does not
+    find.
     """
     return Swept(
         keys=await _tried("idempotency keys", partial(_forget_keys, store)),

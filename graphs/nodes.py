@@ -169,6 +169,7 @@ async def draft(state: State, runtime: Context) -> State:
     async with turn.step("draft") as report:
         if said := state.get("said"):
             report["said"] = True
+            turn.decide("draft", "said", "policy's own text")
             return {"sentences": [to_json(Sentence(text=said))], "next": "check"}
         request = DraftRequest(
             question=state["question"],

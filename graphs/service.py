@@ -12,6 +12,7 @@ from graphs.audit import Audit
 from graphs.desk import Desk
 from graphs.hub import Hub
 from graphs.replay import RESYNC, next_of_run
+from graphs.takeover import require_staff
 from graphs.views import (
     ConversationView,
     Reader,
@@ -209,7 +210,8 @@ class Service:
         return await self.store.in_workspace(principal.workspace_id).read(lambda tx: run_view(tx, run_id))
 
     async def explain(self, principal: Principal, run_id: str) -> list[JSON]:
-        """Return the decisions of a run, in order."""
+        """Return the decisions of a run, in order, for staff; ``audit.explanation`` is for customers too."""
+        require_staff(principal)
 
         def read(tx: Tx) -> list[JSON]:
             runs.get(tx, run_id)

@@ -79,7 +79,7 @@ def read_settings(**given: Any) -> Settings:
             f"{_name(problem['loc'], given)}: {problem['msg']} (it says {str(problem['input'])!r})."
             for problem in error.errors()
         ]
-        remedy = "Mend or unset it; README lists the settings with their defaults."
+        remedy = "Mend or unset it; design/settings.md lists them with their defaults."
         raise ConfigError("\n".join(lines), remedy=remedy, code="settings.invalid") from error
 
 

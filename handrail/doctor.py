@@ -50,7 +50,7 @@ def _variables(_settings: Settings) -> str:
 
     if unknown := unknown_variables():
         raise HandrailError(
-            f"No setting is called {', '.join(unknown)}.", remedy="Mend the spelling; README lists the settings."
+            f"No setting is called {', '.join(unknown)}.", remedy="Mend the spelling; design/settings.md lists them."
         )
     return "settings are known"
 

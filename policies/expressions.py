@@ -148,9 +148,7 @@ def _unknown_attribute(expression: str, attributes: Mapping[str, str] | None) ->
     if missing is None:
         return None
     known = ", ".join(attributes) or "none"
-    return (
-        f"assistant.yaml declares no customer attribute {missing!r}; declare or mend it, known: {known}"
-    )
+    return f"assistant.yaml declares no customer attribute {missing!r}; declare or mend it, known: {known}"
 
 
 def _bad_pattern(expression: str) -> str | None:

@@ -10,10 +10,11 @@ import anyio
 
 from agents.drafter import DraftRequest
 from agents.escalation import LocalEscalation
+from agents.router import RouteRequest
 from graphs.assembly import Hire
 from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedRouter, route_to
 from graphs.team import Team
-from policies.types import JSON, Abstention, Autonomy, Outcome, Sentence, Verdict
+from policies.types import JSON, Abstention, Autonomy, Outcome, Route, Sentence, Verdict
 from tools.actions import Action, ActionRequest
 from tools.assistants import Assistant
 from tools.encoder.ports import Encoder
@@ -43,6 +44,15 @@ messages:
 rules:
 - {id: holiday, when: 'intent == "hours"', effect: say, say: We are closed on holidays., reason: A fixed text.}
 """
+_ROUTES: dict[str, Route | Exception] = {
+    "money back": route_to("refund", Autonomy.REVIEW),
+    "complain": route_to("complaint", Autonomy.HUMAN, priority="high"),
+    "brew": route_to("brewing", Autonomy.SUGGEST),
+    "holiday": route_to("hours"),
+    "to a person": route_to("person"),
+    "send a gift": route_to("gift"),
+    "send the money": route_to("payment"),
+}
 EFFECTS = ("send_gift", "send_money")
 """The first may be called again with the same key, the second may not."""
 
@@ -112,7 +122,7 @@ class Cast:
         async def hire(assistant: Assistant, _knowledge: Knowledge, _encoder: Encoder) -> Team:
             return Team(
                 assistant=assistant,
-                router=_router(),
+                router=_route,
                 searcher=InMemoryRetriever(ARTICLES),
                 drafter=PacedDrafter(pace=self.pace),
                 checker=_checker(),
@@ -135,19 +145,9 @@ class Cast:
         return found
 
 
-def _router() -> ScriptedRouter:
-    return ScriptedRouter(
-        script={
-            "money back": route_to("refund", Autonomy.REVIEW),
-            "complain": route_to("complaint", Autonomy.HUMAN, priority="high"),
-            "brew": route_to("brewing", Autonomy.SUGGEST),
-            "holiday": route_to("hours"),
-            "to a person": route_to("person"),
-            "send a gift": route_to("gift"),
-            "send the money": route_to("payment"),
-        },
-        otherwise=route_to("delivery"),
-    )
+async def _route(request: RouteRequest) -> Route:
+    # A new one each time: it keeps what it was asked, and memory is measured here.
+    return await ScriptedRouter(script=_ROUTES, otherwise=route_to("delivery"))(request)
 
 
 def _checker() -> ScriptedChecker:

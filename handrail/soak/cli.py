@@ -30,6 +30,8 @@ Tick = Callable[[int], None]
 Trial = Callable[[Place, Nursery, Tick], Awaitable[JSON]]
 SECONDS = {"kills": 1800, "disconnects": 600, "turns": 1800, "waiting": 1800}
 """A part that takes longer is broken off."""
+LOG = 4_000
+"""How much of the processes' log is shown where a part could not go on."""
 
 
 def trial(part: str, wanted: argparse.Namespace) -> tuple[Trial, int]:
@@ -61,16 +63,25 @@ async def run_part(
     return results[0] if len(results) == 1 else {"without_effects": results[0], "with_effects": results[1]}
 
 
-def soak(wanted: argparse.Namespace, folder: Path, progress: Progress) -> JSON:
-    """Run all parts that are wanted, one after the other."""
-    found: JSON = {}
+def soak(wanted: argparse.Namespace, folder: Path, progress: Progress, found: JSON) -> None:
+    """Run all parts that are wanted, one after the other; ``found`` has what each came to."""
     for backend in ("sqlite", "postgres") if wanted.backend == "both" else (wanted.backend,):
         with _maker(backend, folder) as new:
             for part in wanted.only:
                 task = progress.add_task(f"{part}, {backend}", total=trial(part, wanted)[1])
                 tick: Tick = lambda at, task=task: progress.update(task, completed=at)  # type: ignore[misc]  # noqa: E731
-                found.setdefault(part, {})[backend] = anyio.run(run_part, part, wanted, new, folder, tick)
-    return found
+                result = found.setdefault(part, {})
+                try:
+                    result[backend] = anyio.run(run_part, part, wanted, new, folder, tick)
+                except Exception as error:
+                    result[backend] = {"broken": causes(error), "log": (folder / "log").read_text()[-LOG:]}
+
+
+def causes(error: BaseException) -> list[str]:
+    """Return what went wrong in plain words, each error of a group by itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return [each for inner in error.exceptions for each in causes(inner)]
+    return [f"{type(error).__name__}: {error}"]
 
 
 @contextmanager
@@ -106,12 +117,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Run the soak, print its figures, and exit 1 when a promise is broken."""
     wanted = parse()
+    found: JSON = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         tempfile.TemporaryDirectory(prefix="handrail-soak-") as folder,
         Progress(*columns, console=Console(stderr=True)) as progress,
     ):
-        found = soak(wanted, Path(folder), progress)
+        try:
+            soak(wanted, Path(folder), progress, found)
+        except KeyboardInterrupt:
+            found["broken"] = ["It was interrupted before its end."]
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "machine": platform.machine()}
     problems = broken(found)
     print(json.dumps({"machine": machine, **found, "kept": not problems}, indent=2))  # noqa: T201

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import secrets
 import string
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -87,8 +88,8 @@ class Client:
         return sent
 
     def word(self, length: int) -> str:
-        """Return letters that were not used before."""
-        return "".join(self.chance.choices(string.ascii_lowercase, k=length))
+        """Return letters that nobody has used before, whatever the seed."""
+        return "".join(secrets.choice(string.ascii_lowercase) for _ in range(length))
 
     async def decide(self, run_id: str, decision: str) -> None:
         """Answer the review that a run waits for; one that is closed already was closed by our own first try."""

@@ -40,7 +40,7 @@ def stored(place: Place) -> int:
 
 
 def stored_events(place: Place) -> int:
-    """Return the bytes of the room that events use: their table on PostgreSQL, on SQLite the file, which all share."""
+    """Return the bytes of the room that events use: their table on PostgreSQL, on SQLite the file."""
     if place.url is None:
         return stored(place)
     with place.connection() as connection:

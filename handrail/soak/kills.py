@@ -88,6 +88,7 @@ class Killing:
     nursery: Nursery
     kills: int
     tick: Callable[[int], None]
+    talkers: int = TALKERS
     killed: list[str] = field(default_factory=list)
     """The points at which it happened."""
     deaths: list[float] = field(default_factory=list)
@@ -107,7 +108,7 @@ class Killing:
             for number, spec in enumerate(mortal):
                 tasks.start_soon(self._keep_alive, spec, points, number)
             async with anyio.create_task_group() as talks:
-                for number in range(TALKERS):
+                for number in range(self.talkers):
                     talks.start_soon(self._talk, client, number)
             await self._settle()
             tasks.cancel_scope.cancel()

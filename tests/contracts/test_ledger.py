@@ -155,7 +155,7 @@ async def test_any_single_byte_of_any_column_of_any_row_counts(workspace: Worksp
     draws: list[tuple[Table, dict[str, Any], str, Any]] = []
 
     @given(st.data())
-    @settings(max_examples=120, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=120, database=None, deadline=None, suppress_health_check=list(HealthCheck))
     def draw(data: st.DataObject) -> None:
         table = data.draw(st.sampled_from(MUTABLE))
         row = dict(data.draw(st.sampled_from(rows[table])))
@@ -286,7 +286,7 @@ async def test_any_byte_of_an_export_counts(workspace: Workspace, tmp_path: Path
     content = file.read_bytes()
 
     @given(st.integers(0, len(content) - 1), st.integers(1, 255))
-    @settings(max_examples=200, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=200, database=None, deadline=None, suppress_health_check=list(HealthCheck))
     def holds(at: int, by: int) -> None:
         changed.write_bytes(content[:at] + bytes([content[at] ^ by]) + content[at + 1 :])
         try:

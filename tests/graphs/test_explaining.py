@@ -111,7 +111,7 @@ CASES = [
         decisions=[decision("route", "say", "rule.say", intent="delivery"), closed("said", node="deliver")],
         says=[
             UNDERSTOOD,
-            "A prepared text was sent instead of an answer, because a rule of this assistant asks for it.",
+            "A prepared text was sent instead of a draft, because the policy of this assistant has one for this.",
         ],
     ),
     Case(

@@ -19,10 +19,12 @@ from graphs.support import build_support_graph
 from graphs.team import Team
 from tools.clock import CountedIds, FixedClock
 from tools.jobs.embedded import EmbeddedJobs
-from tools.storage import conversations, events, idempotency, runs
+from tools.storage import conversations, events, idempotency, ledger, runs
+from tools.storage.audit.keys import LedgerKey
 from tools.storage.checkpoints import open_checkpoints
 from tools.storage.database import open_database
 from tools.storage.events import NewEvent
+from tools.storage.ledger import Decision
 from tools.storage.sealing import Sealer
 from tools.storage.store import Store, Tx, Workspace
 
@@ -140,3 +142,17 @@ async def test_a_part_that_fails_is_logged_and_stops_no_other(
     with caplog.at_level(logging.WARNING, "handrail.housekeeping"):
         assert await keep_house(store, segments, DAYS) == Swept(keys=1, checkpoints=0, events=2)
     assert [record.getMessage() for record in caplog.records] == ["house-keeping of checkpoints waits"]
+
+
+async def test_each_workspaces_heads_are_signed_once_a_day(
+    store: Store, segments: Segments, clock: FixedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, decisions = LedgerKey(bytes(32)), [Decision(node="test", kind="test", body={})]
+    for name in ("acme", "other"):
+        await store.in_workspace(name).write(lambda tx: ledger.append(tx, "workspace", None, decisions))
+    assert [(await keep_house(store, segments, DAYS, key)).signed for _ in range(2)] == [2, 0]
+    clock.advance(timedelta(days=1))
+    with caplog.at_level(logging.WARNING, "handrail.housekeeping"):
+        assert (await keep_house(store, segments, DAYS, LedgerKey(bytes(range(32))))).signed == 0
+    assert "The ledger key is not the one" in caplog.text
+    assert (await keep_house(store, segments, DAYS, key)).signed == 2

@@ -41,7 +41,7 @@ def test_a_wrong_setting_is_told_alike_by_the_doctor_and_by_a_command(
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 1
         assert told in done.output
-        assert done.output.rstrip().endswith("Mend or unset it; README lists the settings with their defaults.")
+        assert done.output.rstrip().endswith("Mend or unset it; design/settings.md lists them with their defaults.")
 
 
 def test_a_wrong_option_is_told_by_its_own_name() -> None:
@@ -55,7 +55,7 @@ def test_the_doctor_tells_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch, t
     done = CliRunner().invoke(app, ["doctor", "--data", str(tmp_path)])
     assert done.exit_code == 1
     assert done.stdout.splitlines()[0] == (
-        "✗ No setting is called HANDRAIL_PROT. Mend the spelling; README lists the settings."
+        "✗ No setting is called HANDRAIL_PROT. Mend the spelling; design/settings.md lists them."
     )
 
 

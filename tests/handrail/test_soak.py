@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, update
 
 from handrail.soak.audit import audit
-from handrail.soak.cli import broken, parse
+from handrail.soak.cli import broken, causes, parse
 from handrail.soak.client import Sent, open_client
 from handrail.soak.disconnects import Cutting
 from handrail.soak.kills import Killing, simple
@@ -52,7 +52,7 @@ def new_place_fixture(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
 
 async def test_nothing_is_lost_when_processes_die(new_place: NewPlace, nursery: Nursery) -> None:
     async with new_place(effects=True) as place:
-        found = await Killing(place=place, nursery=nursery, kills=10, tick=quiet).run()
+        found = await Killing(place=place, nursery=nursery, kills=10, tick=quiet, talkers=6).run()
     assert (found["broken"], found["kills"]) == ([], 10)
     assert found["recovery_s"]["max"] < 15
 
@@ -74,7 +74,9 @@ async def test_turns_take_the_same_room_and_leave_nothing_at_work(new_place: New
 
 async def test_runs_that_wait_are_rows_alone(new_place: NewPlace, nursery: Nursery) -> None:
     async with new_place(effects=False) as place:
-        waiting = Waiting(place=place, nursery=nursery, runs=200, warm=40, tick=quiet, most_bytes=30_000_000)
+        waiting = Waiting(
+            place=place, nursery=nursery, runs=200, warm=40, tick=quiet, most_bytes=30_000_000, rest=0.4
+        )
         found = await waiting.run()
     assert (found["broken"], found["waiting"], found["decided_one_ends"]) == ([], 240, "reviewed")
 
@@ -96,8 +98,8 @@ async def test_the_audit_finds_what_is_wrong(nursery: Nursery, tmp_path: Path) -
         "are not 1 to": delete(tables.event).where(e.seq == 3),
         "ends at": update(tables.event).where(e.type == "run.finished").values(type="usage"),
         "was shown as": update(tables.event).where(e.type == "message.completed").values(type="usage"),
-        "is broken at": update(tables.decision).where(d.seq == 2).values(body=text("replace(body, 'e', 'a')")),
-        "heads": delete(tables.decision).where(d.seq == 4),
+        "is broken at": update(tables.decision).where(d.seq == 2).values(hash="0" * 64),
+        "heads": delete(tables.decision).where(d.kind == "close"),
     }
     async with open_place(tmp_path, None, effects=False) as place:
         sent = await one_turn(place, nursery)
@@ -112,6 +114,11 @@ async def test_the_audit_finds_what_is_wrong(nursery: Nursery, tmp_path: Path) -
 def test_what_is_broken_is_found_wherever_it_stands() -> None:
     found = {"kills": {"sqlite": {"without": {"broken": ["one"]}}, "postgres": {"broken": ["two"]}}}
     assert broken(found) == ["one", "two"]
+
+
+def test_what_ends_a_part_is_told_in_plain_words() -> None:
+    error = ExceptionGroup("several", [ExceptionGroup("more", [ValueError("one")]), TimeoutError()])
+    assert causes(error) == ["ValueError: one", "TimeoutError: "]
 
 
 def test_a_part_can_be_chosen() -> None:

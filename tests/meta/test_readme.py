@@ -1,6 +1,6 @@
-"""README can't lie: its commands exist, its settings are the program's, its front door stays short.
+"""README can't lie: its commands exist, the settings are the program's, its front door stays short.
 
-``python tests/meta/test_readme.py`` writes the settings table.
+``python tests/meta/test_readme.py`` writes the table of settings.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from handrail.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = ROOT / "README.md"
+SETTINGS = ROOT / "design" / "settings.md"
 BEGIN, END = "<!-- settings: written by tests/meta/test_readme.py -->\n", "<!-- end of settings -->"
 COMMANDS = [line.strip() for line in README.read_text().splitlines() if line.startswith("    ")]
 
 
 def settings_table() -> str:
-    """Return the table of settings as README shows it."""
+    """Return the table of settings as design/settings.md shows it."""
     lines = ["| variable | default | what |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         shown = "the sample shop" if name == "assistant" else field.default
@@ -37,8 +38,9 @@ def test_readme_is_a_short_front_door() -> None:
     assert len(README.read_text().splitlines()) <= 120
 
 
-def test_readme_shows_the_settings_that_there_are() -> None:
-    text = README.read_text()
+def test_the_settings_that_there_are_are_shown() -> None:
+    assert "`design/settings.md`" in README.read_text()
+    text = SETTINGS.read_text()
     assert text[text.index(BEGIN) + len(BEGIN) : text.index(END)] == settings_table()
 
 
@@ -61,9 +63,9 @@ def test_make_help_lists_the_verbs() -> None:
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     verbs = [line.split()[1] for line in done.stdout.splitlines()]
-    assert verbs == ["help", "setup", "demo", "test", "check", "fmt", "bench"]
+    assert verbs == ["help", "setup", "demo", "test", "check", "fmt", "bench", "soak"]
 
 
 if __name__ == "__main__":
-    old = README.read_text()
-    README.write_text(old[: old.index(BEGIN) + len(BEGIN)] + settings_table() + old[old.index(END) :])
+    old = SETTINGS.read_text()
+    SETTINGS.write_text(old[: old.index(BEGIN) + len(BEGIN)] + settings_table() + old[old.index(END) :])

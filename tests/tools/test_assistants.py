@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from handrail.scaffold import write_assistant
+from policies.bindings import KnownGuards
 from policies.errors import ConfigError
 from policies.folder import Thresholds
-from tools.assistants import load_assistant
+from policies.guards import Binding
+from policies.types import Outcome
+from tools.assistants import assistant_of, load_assistant
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "handrail" / "samples"
 
@@ -77,6 +80,65 @@ def test_a_mistake_is_told_with_file_line_field_and_remedy(
     assert f"{folder / ''}/{where}".replace("//", "/") in str(error.value)
     assert what in str(error.value)
     assert error.value.remedy
+
+
+POLICY = """\
+rules:
+- id: vip
+  when: attributes.vip
+  effect: review
+  reason: R
+- {id: greets, when: 'true', effect: say, template: hello, reason: R}
+- {id: pays, when: 'true', effect: require, tool: send_money, reason: R}
+answers:
+  weather: It rains.
+guards:
+- guard: tune
+"""
+
+
+def test_what_the_files_say_of_each_other_is_checked(folder: Path) -> None:
+    (folder / "policy.yaml").write_text(POLICY)
+    with pytest.raises(ConfigError) as error:
+        load_assistant(folder)
+    assert error.value.message.replace(f"{folder}/", "").splitlines() == [
+        "policy.yaml:3: rules.0.when: assistant.yaml declares no customer attribute 'vip'; declare or mend it, "
+        "known: none.",
+        "policy.yaml:6: rules.1.template: there is no template 'hello'; write it under `templates`, known are: "
+        "none.",
+        "policy.yaml:7: rules.2.tool: no intent has the tool 'send_money'; mend the name, known are: none.",
+        "policy.yaml:9: answers.weather: there is no intent 'weather' in intents.yaml; mend the name or remove "
+        "the answer.",
+        "policy.yaml:11: guards.0.guard: there is no guard 'tune'; mend the name, known are: none.",
+    ]
+
+
+def test_the_mistakes_of_all_files_are_told_at_once(folder: Path) -> None:
+    break_file(folder, "assistant.yaml", "name: helper", "name: Big Helper")
+    break_file(folder, "policy.yaml", "effect: review", "effect: maybe")
+    (folder / "intents.yaml").write_text("intents: [")
+    with pytest.raises(ConfigError) as error:
+        load_assistant(folder)
+    assert [line.split(":")[0].split("/")[-1] for line in error.value.message.splitlines()] == [
+        "assistant.yaml",
+        "intents.yaml",
+        "policy.yaml",
+    ]
+
+
+def test_guards_that_are_known_are_bound_and_say_whether_answers_stream(folder: Path) -> None:
+    tone = Binding(guard="tone", stage="output", threshold=0.7, effect=Outcome.REVISE)
+    known = KnownGuards(stages={"tone": ["output"]}, defaults=(tone,))
+    assistant = load_assistant(folder, known)
+    assert (assistant.bindings, assistant.streams) == ((tone,), True)
+    (folder / "policy.yaml").write_text("guards: [{guard: tone, effect: block}]\n")
+    assert not load_assistant(folder, known).streams
+
+
+def test_an_assistant_is_made_again_of_its_files(folder: Path) -> None:
+    first = load_assistant(folder)
+    again = assistant_of(folder, first.files)
+    assert (again.version, again.policy, again.intents) == (first.version, first.policy, first.intents)
 
 
 def test_on_and_off_are_words_and_true_is_not(folder: Path) -> None:

@@ -16,9 +16,9 @@ COLUMNS = ("workspace_id", "stream", "seq", "run_id", "node", "step", "kind", "a
 """Columns that repeat what the body says."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A decision as it is stored."""
+    """A decision as it is stored; its fields are the columns in the order of ``COLUMNS``, then body and hash."""
 
     workspace_id: str
     stream: str

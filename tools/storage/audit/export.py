@@ -9,23 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import dropwhile, groupby
+from operator import attrgetter
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection
 
 from policies.types import JSON
-from tools.storage import tables
 from tools.storage.audit import reading
 from tools.storage.audit.chain import Row
 from tools.storage.installation import noted_ledger_key
 
 FORMAT = 1
-_d = tables.decision.c
-_FIRST = (
-    select(func.min(_d.seq))
-    .where(_d.workspace_id == bindparam("ws"), _d.stream == bindparam("stream"))
-    .where(_d.at >= bindparam("since"))
-)
 
 
 @dataclass(kw_only=True)
@@ -64,12 +59,16 @@ def write_export(
     lines.add("ledger", {**opening, "since": since, "stream": stream})
     for page in [[stream]] if stream is not None else reading.streams(connection, workspace_id):
         heads = reading.heads(connection, workspace_id, page)
+        rows = groupby(reading.rows_of(connection, workspace_id, page), key=attrgetter("stream"))
+        there = next(rows, None)
         for name in page:
             if name in heads:
                 lines.add("head", asdict(heads[name]))
-            for row in _rows(connection, workspace_id, name, since):
-                lines.add("decision", {each: getattr(row, each) for each in Row.__slots__})
-                progress(1)
+            if there is not None and there[0] == name:
+                for row in there[1] if since is None else _from(there[1], since):
+                    lines.add("decision", {each: getattr(row, each) for each in Row.__slots__})
+                    progress(1)
+                there = next(rows, None)
     for record in reading.records(connection, workspace_id):
         lines.add("signed", asdict(record))
     write(_end(lines))
@@ -81,13 +80,6 @@ def _end(lines: _Lines) -> bytes:
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _rows(connection: Connection, workspace_id: str, stream: str, since: str | None) -> Iterator[Row]:
-    first: int | None = 1
-    if since is not None:
-        first = connection.execute(
-            _FIRST, {"ws": workspace_id, "stream": stream, "since": since}
-        ).scalar_one_or_none()
-    if first is None:
-        return
-    for page in reading.rows(connection, workspace_id, stream):
-        yield from (row for row in page if since is None or row.seq >= first)
+def _from(rows: Iterator[Row], since: str) -> Iterator[Row]:
+    """Leave out a stream's decisions before the first one of a time or later, whatever their own times are."""
+    return dropwhile(lambda row: row.at < since, rows)

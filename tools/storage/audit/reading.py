@@ -62,6 +62,9 @@ _ROWS_OF_STREAM = (
     .order_by(_d.seq)
     .limit(PAGE)
 )
+_ROWS_OF_STREAMS = select(*_ROW).where(
+    _d.workspace_id == bindparam("ws"), _d.stream.in_(bindparam("streams", expanding=True))
+)
 _OF_RUN_OR_STREAM = (
     select(_d.body, _d.hash)
     .where(
@@ -102,9 +105,21 @@ def rows(connection: Connection, workspace_id: str, stream: str | None = None) -
     """Yield a workspace's decisions, or a stream's, in pages; those of a stream come together, in order."""
     at: dict[str, Any] = {"ws": workspace_id, "stream": stream or "", "seq": -(2**31)}
     statement = _ROWS if stream is None else _ROWS_OF_STREAM
-    while page := [Row(**row) for row in connection.execute(statement, at).mappings()]:
+    page = [Row(*row) for row in connection.execute(statement, at)]
+    while page:
         yield page
+        if len(page) < PAGE:
+            return
         at |= {"stream": page[-1].stream, "seq": page[-1].seq}
+        page = [Row(*row) for row in connection.execute(statement, at)]
+
+
+def rows_of(connection: Connection, workspace_id: str, names: Sequence[str]) -> Iterator[Row]:
+    """Yield the decisions of some streams, sorted by stream as ``streams`` sorts them."""
+    ordered = _ROWS_OF_STREAMS.order_by(plain_order(_d.stream, connection), _d.seq)
+    values = {"ws": workspace_id, "streams": list(names)}
+    for row in connection.execute(ordered.execution_options(yield_per=PAGE), values):
+        yield Row(*row)
 
 
 def decisions(connection: Connection, workspace_id: str, name: str) -> list[JSON]:

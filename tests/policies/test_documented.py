@@ -1,0 +1,37 @@
+"""The page on policies shows the facts and effects that there are.
+
+``python tests/policies/test_documented.py`` writes its tables.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from policies.expressions import FACTS
+from policies.rules import EFFECTS
+
+PAGE = Path(__file__).resolve().parent.parent.parent / "design" / "policies.md"
+BEGIN = "<!-- facts and effects: written by tests/policies/test_documented.py -->\n"
+END = "<!-- end of facts and effects -->"
+
+
+def tables() -> str:
+    """Return the tables as the page shows them."""
+    lines = ["| fact | type | what | in |", "|---|---|---|---|"]
+    for name, fact in FACTS.items():
+        kind = fact.type.replace("|", "\\|")
+        where = "`on: answer`" if fact.answer_only else "both"
+        lines.append(f"| `{name}` | `{kind}` | {fact.about} | {where} |")
+    lines += ["", "| effect | what follows |", "|---|---|"]
+    lines += [f"| `{name}` | {what} |" for name, what in EFFECTS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_page_shows_the_facts_and_effects_that_there_are() -> None:
+    text = PAGE.read_text()
+    assert text[text.index(BEGIN) + len(BEGIN) : text.index(END)] == tables()
+
+
+if __name__ == "__main__":
+    old = PAGE.read_text()
+    PAGE.write_text(old[: old.index(BEGIN) + len(BEGIN)] + tables() + old[old.index(END) :])
