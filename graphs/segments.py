@@ -133,7 +133,7 @@ class Segments:
         except Overtaken as overtaken:
             await demote(turn, tuple(turn.passed), overtaken)
         except Unavailable:
-            # What is away for a moment is no reason for a person; the job is tried again, and attempts are counted.
+            # What is away for a moment is no reason for a person: the job is tried again, and tries are counted.
             raise
         except Exception as error:
             log.exception("run %s failed", claimed.run.id)

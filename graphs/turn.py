@@ -63,7 +63,7 @@ class Turn:
     """Sentences of the present draft that may leave, sent or not."""
     _notes: Notes = field(default_factory=Notes)
     _writing: anyio.Lock = field(default_factory=anyio.Lock)
-    """Notes are taken and written by one at a time, so that they are stored in the order in which they were made."""
+    """One at a time takes notes and writes them, so that they are stored in the order in which they were made."""
     _decided: int = 0
     _began: float = field(default_factory=time.perf_counter)
 

@@ -49,8 +49,9 @@ def _variables(_settings: Settings) -> str:
     from graphs.settings import unknown_variables
 
     if unknown := unknown_variables():
+        names = ", ".join(unknown)
         raise HandrailError(
-            f"No setting is called {', '.join(unknown)}.", remedy="Mend the spelling; design/settings.md lists them."
+            f"No setting is called {names}.", remedy="Mend the spelling; design/settings.md lists them."
         )
     return "settings are known"
 

@@ -41,7 +41,8 @@ def test_a_wrong_setting_is_told_alike_by_the_doctor_and_by_a_command(
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 1
         assert told in done.output
-        assert done.output.rstrip().endswith("Mend or unset it; design/settings.md lists them with their defaults.")
+        remedy = "Mend or unset it; design/settings.md lists them with their defaults."
+        assert done.output.rstrip().endswith(remedy)
 
 
 def test_a_wrong_option_is_told_by_its_own_name() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -152,6 +153,9 @@ def _sessions(client: ClientAPI) -> list[Any]:
 
 
 def _client(where: str, seconds: float) -> ClientAPI:
+    # A schema library that Chroma loads would compile a grammar of web addresses, which takes seconds and which
+    # nothing here checks; it does without where it can't be imported.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     import chromadb
     from chromadb.config import Settings
 
