@@ -49,6 +49,8 @@ class Request:
 
     principal: Principal
     conversation_id: str
+    assistant: str
+    """The name of the assistant that the message came to."""
     text: str
     key: str | None
 
@@ -110,6 +112,12 @@ def accept(tx: Tx, request: Request, assistant_version: str, *, limit: int, jobs
     if stored := _recalled(tx, request):
         return Taken(accepted=Accepted(**{**stored, "replayed": True}))
     conversation = conversations.lock(tx, request.conversation_id)
+    if conversation.assistant != request.assistant:
+        raise Conflict(
+            f"The conversation {conversation.id} is with the assistant {conversation.assistant!r}.",
+            remedy="Ask a server of that assistant.",
+            code="conversation.other_assistant",
+        )
     run_id = tx.ids.new("run")
     # What is under way when a person has the conversation ends as handed over, and is answered by nobody else.
     humans = conversation.owner is Owner.HUMAN

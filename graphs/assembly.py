@@ -157,10 +157,12 @@ async def _outfit(
     announce("teaching the router the intents")
 
     async def hired(version: Assistant) -> Team:
-        return sabotage.team(await (hire or partial(build_team, cache=cache))(version, knowledge, encoder))
+        # Over a shared database it may be another assistant's, which has knowledge of its own.
+        known = base.of(settings.workspace, version.name)
+        await known.index()
+        return sabotage.team(await (hire or partial(build_team, cache=cache))(version, known, encoder))
 
     team = await hired(assistant)
-    await knowledge.index()
     return _Outfit(encoder=encoder, knowledge=knowledge, team=team, hire=hired)
 
 

@@ -21,7 +21,7 @@ from tools.storage.checkpoints import Checkpoints, open_checkpoints, set_up_post
 from tools.storage.database import Database, named, open_database
 from tools.storage.lock import owned
 from tools.storage.migrations import upgrade
-from tools.storage.postgres import conninfo, postgres_engine
+from tools.storage.postgres import IN_TIME, conninfo, postgres_engine
 from tools.storage.sqlite import sqlite_engine
 
 
@@ -58,10 +58,10 @@ async def open_backend(
         return
     await anyio.to_thread.run_sync(_make_folder, settings)
     url = settings.database_url.get_secret_value()
-    async with open_database(url) as opened, open_checkpoints(conninfo(url)) as checkpoints:
+    async with open_database(url) as opened, open_checkpoints(conninfo(url, options=IN_TIME)) as checkpoints:
         database, line = wrapped(opened), conninfo(url)
         await database.read(require_schema)
-        shared: Jobs = DistributedJobs(line, database, lease=settings.lease_seconds)
+        shared: Jobs = DistributedJobs(url, database, lease=settings.lease_seconds)
         yield Backend(database=database, checkpoints=checkpoints, jobs=shared, line=line)
 
 

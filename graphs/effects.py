@@ -22,7 +22,7 @@ from graphs.turn import STEPS_PER_ATTEMPT, Turn
 from policies.errors import Refused
 from policies.types import JSON, Reason
 from tools.actions import Action, ActionRequest
-from tools.storage import conversations, events, ledger, receipts, vault
+from tools.storage import conversations, events, ledger, receipts, runs, vault
 from tools.storage.events import NewEvent
 from tools.storage.ledger import Decision
 from tools.storage.receipts import Begun, Receipt
@@ -84,6 +84,7 @@ async def _look(turn: Turn, action: Action, request: ActionRequest) -> Performed
 
     def mask(tx: Tx) -> tuple[Any, frozenset[str]]:
         conversations.lock(tx, turn.conversation.id)
+        runs.require_claim(tx, turn.run)
         kept = _masked(tx, turn.conversation.id, answer.content)
         return kept, vault.placeholders(tx, turn.conversation.id)
 

@@ -66,6 +66,8 @@ class Hub:
     def missed(self) -> None:
         """Let everybody look at the rows: signs from other processes may have been lost."""
         for channel in self._channels.values():
+            # A database that failed over may have lost what the ring holds.
+            channel.ring.clear()
             channel.doubt += 1
             channel.wake()
 

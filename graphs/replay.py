@@ -24,8 +24,11 @@ def next_of_conversation(tx: Tx, conversation_id: str, *, after: int) -> list[St
     if not page:
         # The count is read first: what is committed between the two reads is no gap.
         last = conversations.get(tx, conversation_id).last_event
-        if last <= after:
+        if last == after:
             return []
+        if last < after:
+            # What the reader saw was lost with a database that failed over: it goes on from what there is.
+            return [_resync(tx, conversation_id, last)]
         page = events.of_conversation(tx, conversation_id, after=after)
         if not page:
             return [_resync(tx, conversation_id, last)]

@@ -94,6 +94,8 @@ class Running:
                 await self.knowledge.refresh()
             except HandrailError as error:
                 log.warning("the index is not looked at: %s", error)
+            except Exception:
+                log.exception("the index is not looked at")
 
     async def _keep_house(self) -> None:
         """Promise, now and from time to time, that house is kept; one process of all does it."""
@@ -103,6 +105,8 @@ class Running:
                 await workspace.write(lambda tx: self.backend.jobs.enqueue(tx, house_job()), durable=False)
             except HandrailError as error:
                 log.warning("house-keeping waits: %s", error)
+            except Exception:
+                log.exception("house-keeping waits")
             await anyio.sleep(HOUSE_SECONDS)
 
     async def _clear_away(self, _args: JSON) -> None:

@@ -36,6 +36,7 @@ from tools.storage.store import Store, Tx, Workspace
 from tools.tracing import bound, note
 
 log = logging.getLogger("handrail.segments")
+PRUNE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +102,21 @@ class Segments:
             waits = await self._to_its_end(turn, claimed)
         except Fenced:
             # Its checkpoints are left alone: they may be those of the attempt that owns the run by now.
+            await self._require_newer(workspace, claimed.run)
             log.info("run %s: it ended, or a newer attempt took over", claimed.run.id)
             return
         if not waits:
             await self.prune(claimed.run.id)
 
+    async def _require_newer(self, workspace: Workspace, claimed: Run) -> None:
+        """Make sure that a fence came from a newer attempt; ``Unavailable`` when a failover has lost the claim."""
+        run = await workspace.read(lambda tx: runs.get(tx, claimed.id))
+        if run.status in runs.UNFINISHED and run.epoch < claimed.epoch:
+            raise Unavailable("The database has lost the claim of a run.", remedy="The run is tried again.")
+
     async def prune(self, run_id: str) -> None:
-        """Delete the checkpoints of a run; what fails here is done by the hourly house-keeping."""
-        with anyio.CancelScope(shield=True):
+        """Delete the checkpoints of a run; what fails here, or takes long, is done by house-keeping."""
+        with anyio.move_on_after(PRUNE_SECONDS, shield=True):
             try:
                 await self.checkpoints.prune(run_id)
             except Exception as error:
@@ -188,9 +196,13 @@ class Segments:
         true = review is None or not held.interrupts or held.values.get("sentences") == review.draft
         if held.next and true:
             return Command(resume=answer) if held.interrupts else None
-        await self.checkpoints.prune(claimed.run.id)
+        await self._prune_own(turn)
         await graph.aupdate_state(config, _rebuilt(claimed, review, answer), as_node="review")
         return None
+
+    async def _prune_own(self, turn: Turn) -> None:
+        await turn.workspace.read(lambda tx: runs.require_claim(tx, turn.run))
+        await self.checkpoints.prune(turn.run.id)
 
     async def _question(
         self, graph: SupportGraph, turn: Turn, claimed: Claimed, config: RunnableConfig
@@ -201,7 +213,7 @@ class Segments:
             if held.next and turn.team.has_effects:
                 _take_up(turn, held.values)
                 return None
-            await self.checkpoints.prune(claimed.run.id)
+            await self._prune_own(turn)
         return _initial(claimed)
 
     async def _degrade(self, turn: Turn, claimed: Claimed, code: str, text: str) -> None:

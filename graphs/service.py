@@ -101,7 +101,13 @@ class Service:
         """
         text = self._readable(text)
         workspace = self.store.in_workspace(principal.workspace_id)
-        request = Request(principal=principal, conversation_id=conversation_id, text=text, key=idempotency_key)
+        request = Request(
+            principal=principal,
+            conversation_id=conversation_id,
+            assistant=self.assistant.name,
+            text=text,
+            key=idempotency_key,
+        )
         limit = self.assistant.policy.limits.message_characters
         version = self.assistant.version
         result = await workspace.write(lambda tx: accept(tx, request, version, limit=limit, jobs=self.jobs))

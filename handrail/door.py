@@ -70,6 +70,8 @@ class LocalClient:
     async def send(self, conversation_id: str, text: str) -> AsyncIterator[JSON]:
         """Post a message and yield the run's events until it pauses or ends."""
         service, principal = self.product.service, self.product.principal
+        if self.product.settings.database_url is not None:
+            await _require_worker(self.product)
         accepted = await service.post_message(principal, conversation_id, text)
         async for batch in service.answer_events(principal, accepted):
             for event in batch:
@@ -107,17 +109,32 @@ class LocalClient:
         return [asdict(passage) for passage in result.passages]
 
 
+async def _require_worker(product: Product) -> None:
+    from policies.errors import ConfigError
+    from tools.jobs.schema import count_workers
+
+    lease = product.settings.lease_seconds
+    if not await product.service.store.database.read(lambda connection: count_workers(connection, lease)):
+        raise ConfigError(
+            "Nobody works on what is asked over this database.", remedy="Start `handrail worker`, then ask again."
+        )
+
+
 @asynccontextmanager
 async def connect(settings: Settings, announce: Announce) -> AsyncIterator[Door]:
-    """Reach the server that owns the data folder, or open the folder in this process when none does."""
+    """Reach the server that owns the data folder, or open the folder in this process when none does.
+
+    Over PostgreSQL this process opens the database and leaves the work to workers.
+    """
     from tools.storage.lock import running_server
 
-    url = running_server(settings.data)
+    embedded = settings.database_url is None
+    url = running_server(settings.data) if embedded else None
     if url is not None:
         async with Client.open(url) as client:
             yield client
         return
     from graphs.assembly import open_product
 
-    async with open_product(settings, announce=announce) as product:
+    async with open_product(settings, works=embedded, announce=announce) as product:
         yield LocalClient(product)

@@ -43,7 +43,7 @@ async def ask_once(settings: Settings, out: Console, question: str, *, as_json: 
             return 0
         run_id = None
         async for event in client.send(conversation_id, question):
-            run_id = event["run_id"]
+            run_id = event.get("run_id") or run_id
         run = await client.get_run(str(run_id))
     keys = ("text", "citations", "outcome", "route", "run_id", "conversation_id", "review_id", "trace_id")
     print_json(out, {key: run[key] for key in keys})
@@ -93,7 +93,7 @@ async def show_turn(client: Door, out: Console, conversation_id: str, text: str)
     citations: list[JSON] = []
     run_id = ""
     async for event in client.send(conversation_id, text):
-        run_id = event["run_id"]
+        run_id = event.get("run_id") or run_id
         match event["type"]:
             case "message.created" if event["author"] == "bot":
                 out.print("[bold green]Assistant:[/bold green] ", end="")

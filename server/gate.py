@@ -81,6 +81,8 @@ class Gate:
             if "\0" in scope["path"]:
                 # PostgreSQL has no such character, so nothing can be called that.
                 raise NotFound("There is nothing at a path with a null byte in it.")
+            if b"%00" in scope["query_string"]:
+                raise InputError("The query has a null byte in it.", remedy="Leave it out.", code="query.null")
             self._require_known_host(headers)
             if scope["method"] not in SAFE:
                 _require_own_origin(headers)

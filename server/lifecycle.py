@@ -60,6 +60,7 @@ class Lifecycle:
                     self.product = product
                     log.info("ready")
                     await self.closing.wait()
+                    self.product, self.doing = None, "stopping"
         except HandrailError as error:
             self._failed(error, on_failure)
         except Exception as error:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+import anyio
+import anyio.to_thread
 import pytest
 from cryptography.fernet import Fernet
 from langchain_core.runnables import RunnableConfig
@@ -14,11 +16,12 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
+from evals.postgres import private_postgres
 from policies.errors import Fenced
 from tests.contracts.test_store import a_conversation, a_run
 from tools.clock import CountedIds, FixedClock
 from tools.storage import runs
-from tools.storage.checkpoints import Checkpoints, open_checkpoints
+from tools.storage.checkpoints import POOL_SIZE, Checkpoints, open_checkpoints, set_up_postgres
 from tools.storage.database import open_database
 from tools.storage.postgres import conninfo
 from tools.storage.sealing import Sealer
@@ -110,3 +113,16 @@ async def test_a_stale_attempt_can_store_nothing(place: Place) -> None:
     with pytest.raises(Fenced):
         await place.graph(run_id, epoch).ainvoke({}, thread(run_id), durability="exit")
     assert await place.checkpoints.threads() == set()
+
+
+async def test_a_restart_of_the_server_costs_no_attempt() -> None:
+    with private_postgres() as server:
+        line = conninfo(server.create("restarted"))
+        await set_up_postgres(line)
+        async with open_checkpoints(line) as checkpoints, anyio.create_task_group() as tasks:
+            for _ in range(POOL_SIZE):
+                tasks.start_soon(checkpoints.threads)
+            await anyio.sleep(0.5)
+            await anyio.to_thread.run_sync(server.stop)
+            await anyio.to_thread.run_sync(server.start)
+            assert [await checkpoints.threads() for _ in range(POOL_SIZE)] == [set()] * POOL_SIZE

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from policies.errors import Conflict, Fenced, IdempotencyMismatch, NotFound, Overtaken
+from policies.errors import Conflict, Fenced, IdempotencyMismatch, NotFound, Overtaken, Unavailable
 from policies.types import Owner
 from tools.clock import CountedIds, FixedClock
 from tools.storage import conversations, events, idempotency, ledger, reviews, runs, tables, vault
@@ -307,3 +307,11 @@ async def test_what_was_written_is_there_after_reopening(where: Path | str) -> N
     async with open_database(where) as database:
         kept = await store_on(database).in_workspace("w").read(lambda tx: conversations.get(tx, conversation_id))
     assert kept.id == conversation_id
+
+
+async def test_what_is_written_to_a_closed_database_is_refused(where: Path | str) -> None:
+    async with open_database(where) as database:
+        pass
+    if isinstance(where, Path):
+        with anyio.fail_after(5), pytest.raises(Unavailable):
+            await database.write(lambda _connection: None)

@@ -131,3 +131,14 @@ async def test_a_hole_that_a_clock_put_back_has_left_is_told_of(
     await trim(workspace, DAY)
     async with aclosing(hub.follow(workspace, conversation, after=0)) as stream:  # type: ignore[type-var]
         assert await take(stream) == [("usage", 1), ("resync", 2), ("usage", 3)]
+
+
+async def test_a_reader_who_saw_what_a_failover_lost_goes_on_from_what_there_is(
+    hub: Hub, workspace: Workspace, conversation: str
+) -> None:
+    await say(workspace, conversation, 2)
+    async with aclosing(hub.follow(workspace, conversation, after=7)) as stream:  # type: ignore[type-var]
+        first = await anext(stream)
+        assert [(each.type, each.seq) for each in first] == [("resync", 2)]
+        await say(workspace, conversation, 1)
+        assert [each.seq for each in await anext(stream)] == [3]

@@ -59,7 +59,11 @@ async def accepted_without_a_job(shop: Shop) -> str:
     """Accept a message whose job gets lost; returns the run's id."""
     product, forgetful = shop.product, Forgetful()
     request = Request(
-        principal=product.principal, conversation_id=await shop.conversation(), text=QUESTION, key=None
+        principal=product.principal,
+        conversation_id=await shop.conversation(),
+        assistant=product.assistant.name,
+        text=QUESTION,
+        key=None,
     )
     jobs: Jobs = forgetful
     workspace = product.service.store.in_workspace(product.principal.workspace_id)
@@ -162,3 +166,12 @@ async def test_what_one_process_ingests_another_finds(open_shop: OpenShop, new_p
         found = await two.product.knowledge.search("parrots", audience="customer", limit=1)
         assert [each.document for each in found.passages] == ["parrots.md"]
         assert not await two.product.knowledge.refresh()
+
+
+async def test_a_conversation_of_another_assistant_is_not_answered(open_shop: OpenShop) -> None:
+    async with open_shop() as shop:
+        conversation = await shop.conversation()
+        moved = update(tables.conversation).where(tables.conversation.c.id == conversation).values(assistant="b")
+        await shop.product.service.store.database.write(lambda connection: connection.execute(moved))
+        refused = await shop.ask(conversation, QUESTION)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conversation.other_assistant")

@@ -219,10 +219,17 @@ async def _pool(conninfo: str) -> AsyncIterator[Pool]:
     settings = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     pool: Pool = AsyncConnectionPool(
         conninfo,
-        kwargs={**settings, "application_name": "handrail checkpoints", "connect_timeout": 5, **KEEPALIVE},
+        kwargs={
+            **settings,
+            "application_name": "handrail checkpoints",
+            "connect_timeout": 5,
+            **KEEPALIVE,
+        },
         min_size=1,
         max_size=POOL_SIZE,
         timeout=POOL_SECONDS,
+        # A restart of the server leaves dead connections here; each would cost a run an attempt.
+        check=AsyncConnectionPool.check_connection,
         open=False,
     )
     try:

@@ -27,6 +27,8 @@ async def listen(conninfo: str, heard: Callable[[Ring], None], *, missed: Callab
             await _listen_once(conninfo, heard, missed)
         except psycopg.OperationalError as error:
             log.warning("the doorbell is silent and tried again: %s", type(error).__name__)
+        except Exception:
+            log.exception("the doorbell is silent and tried again")
         await anyio.sleep(PAUSE_SECONDS)
 
 

@@ -16,7 +16,8 @@ import anyio.to_thread
 import orjson
 import psycopg
 from procrastinate.exceptions import ConnectorException
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from policies.errors import ConfigError, Unavailable
@@ -38,7 +39,8 @@ _LOST_RACES = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.UniqueViolation,
 )
-_UNSYNCED = text("set local synchronous_commit = off")
+IN_TIME = "-c lock_timeout=10s -c statement_timeout=30s -c idle_in_transaction_session_timeout=15s"
+"""No statement waits for ever, and a process that is stopped in mid-transaction does not keep its locks."""
 
 
 class PostgresDatabase:
@@ -50,10 +52,14 @@ class PostgresDatabase:
         self._engine = engine
         self._threads = anyio.CapacityLimiter(CONNECTIONS)
 
-    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
-        """Run ``work`` in a write transaction; see ``Database.write``."""
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:  # noqa: ARG002
+        """Run ``work`` in a write transaction; see ``Database.write``.
+
+        All are durable here. What is not would be lost when the server crashes while its clients live on: an epoch
+        would be given out twice, and readers would have seen events that never were.
+        """
         with WRITE_SECONDS.time():
-            return await anyio.to_thread.run_sync(self._write, work, durable, limiter=self._threads)
+            return await anyio.to_thread.run_sync(self._write, work, limiter=self._threads)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` on a reading connection; see ``Database.read``."""
@@ -63,12 +69,10 @@ class PostgresDatabase:
         """Close the connections."""
         await anyio.to_thread.run_sync(self._engine.dispose)
 
-    def _write(self, work: Callable[[Connection], T], durable: bool) -> T:
+    def _write(self, work: Callable[[Connection], T]) -> T:
         for left in reversed(range(MOST_TRIES)):
             try:
                 with self._engine.begin() as connection:
-                    if not durable:
-                        connection.execute(_UNSYNCED)
                     return work(connection)
             except DBAPIError as error:
                 if left and isinstance(error.orig, _LOST_RACES):
@@ -91,8 +95,8 @@ class PostgresDatabase:
         raise AssertionError("The last try returns or raises.")
 
 
-def postgres_engine(url: str) -> Engine:
-    """Make an engine for a database that other processes use too.
+def postgres_engine(url: str, *, options: str = "") -> Engine:
+    """Make an engine for a database that other processes use too; ``options`` go to the server, after the URL's.
 
     Raises ``ConfigError`` for a text that is no PostgreSQL URL.
     """
@@ -114,16 +118,19 @@ def postgres_engine(url: str) -> Engine:
         connect_args={
             "application_name": "handrail",
             "connect_timeout": 5,
-            # A process that is stopped in mid-transaction must not keep its locks.
-            "options": "-c idle_in_transaction_session_timeout=15s",
+            "options": f"{address.query.get('options', '')} {options}".strip(),
             **KEEPALIVE,
         },
     )
 
 
-def conninfo(url: str) -> str:
-    """Return the URL as psycopg takes it, without SQLAlchemy's name of the driver."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+def conninfo(url: str, *, options: str = "") -> str:
+    """Return the URL as psycopg takes it; ``options`` go to the server, after the URL's."""
+    address = make_url(url)
+    query = dict(address.query)
+    both = f"{query.pop('options', '')} {options}".strip()
+    plain = address.set(drivername="postgresql", query=query).render_as_string(hide_password=False)
+    return make_conninfo(plain, **({"options": both} if both else {}))
 
 
 def _no_url() -> ConfigError:
@@ -138,7 +145,7 @@ def _no_url() -> ConfigError:
 @asynccontextmanager
 async def open_postgres(url: str) -> AsyncIterator[Database]:
     """Open a database that ``handrail db upgrade`` has made, and close its connections in the end."""
-    engine = postgres_engine(url)
+    engine = postgres_engine(url, options=IN_TIME)
     try:
         await anyio.to_thread.run_sync(_check, engine)
     except BaseException:

@@ -149,6 +149,13 @@ def update_claimed(tx: Tx, run_id: str, epoch: int, **values: Any) -> None:
         raise Fenced(f"Another attempt owns the run {run_id}.")
 
 
+def require_claim(tx: Tx, claimed: Run) -> None:
+    """Make sure that an attempt still owns its run; raises ``Fenced``."""
+    run = get(tx, claimed.id)
+    if run.epoch != claimed.epoch or run.status != "running":
+        raise Fenced(f"Another attempt owns the run {claimed.id}.")
+
+
 @cache
 def _update_of(names: tuple[str, ...]) -> Update:
     return (

@@ -23,6 +23,7 @@ import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from policies.errors import Unavailable
 from tools.metrics import COMMIT_SIZE, WRITE_SECONDS
 from tools.storage.database import Database, Work, as_json, named
 
@@ -47,6 +48,7 @@ class SqliteDatabase:
     def __init__(self, writer: Engine, reader: Engine) -> None:
         self._writer = writer
         self._reader = reader
+        self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._readers = anyio.CapacityLimiter(READERS)
         self._thread = threading.Thread(target=self._run, name="handrail-writer", daemon=True)
@@ -54,6 +56,8 @@ class SqliteDatabase:
 
     async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run ``work`` in a write transaction, in the writer's thread; see ``Database.write``."""
+        if self._closed:
+            raise Unavailable("The database is closed.", remedy="Ask again once the server is back.")
         job = _Job(work, durable)
         self._jobs.put(job)
         with WRITE_SECONDS.time():
@@ -72,7 +76,8 @@ class SqliteDatabase:
             raise named(error) from error
 
     async def close(self) -> None:
-        """Finish the writes that wait, then close."""
+        """Finish the writes that wait, then close; what is written later is ``Unavailable``."""
+        self._closed = True
         self._jobs.put(None)
         await anyio.to_thread.run_sync(self._thread.join)
         self._writer.dispose()

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -167,11 +168,12 @@ class Workspace:
             made.append(tx)
             return value
 
-        # A caller who goes away now must not keep others from hearing of what is committed.
-        with anyio.CancelScope(shield=True):
+        async def commit() -> T:
             result = await self.store.database.write(begin, durable=durable)
             self._tell(made[-1])
-        return result
+            return result
+
+        return await _to_its_end(commit())
 
     def _tell(self, tx: Tx) -> None:
         if tx.appended:
@@ -190,6 +192,24 @@ class Workspace:
         return Tx(
             connection=connection, workspace_id=self.id, clock=store.clock, ids=store.ids, sealer=store.sealer
         )
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await what must not be left half-way: a caller who goes away must not keep others from hearing of a commit.
+
+    It has a task of its own, because LangGraph cancels its steps natively, through any shield of anyio's.
+    """
+    with anyio.CancelScope(shield=True):
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            # Whoever is cancelled is not told of a failure as well.
+            if not task.cancelled():
+                task.exception()
+            raise
+    return task.result()
 
 
 def _notify(tx: Tx) -> None:
