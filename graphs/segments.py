@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, Durability
 
 from agents.escalation import EscalationRequest, LocalEscalation
@@ -27,7 +28,7 @@ from policies.types import Turn as Said
 from tools.jobs.ports import Jobs
 from tools.metrics import SEGMENT_SECONDS
 from tools.storage import conversations, events, reviews, runs, vault
-from tools.storage.checkpoints import Checkpoints
+from tools.storage.checkpoints import Checkpoints, keep
 from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
 from tools.storage.reviews import Review
@@ -105,7 +106,7 @@ class Segments:
             await self._require_newer(workspace, claimed.run)
             log.info("run %s: it ended, or a newer attempt took over", claimed.run.id)
             return
-        if not waits:
+        if not waits and _lasting(turn, claimed.run):
             await self.prune(claimed.run.id)
 
     async def _require_newer(self, workspace: Workspace, claimed: Run) -> None:
@@ -166,7 +167,9 @@ class Segments:
             await self._degrade(turn, claimed, "segment.attempts", f"Gave up after {self.attempts} attempts.")
             return False
         saver = self.checkpoints.saver(turn.workspace.id, turn.run.id, turn.run.epoch)
-        graph = self.graph.copy({"checkpointer": saver})
+        # A first attempt without effects has nothing to go on from, and most leave nothing: it stays in memory.
+        memory = None if _lasting(turn, claimed.run) else InMemorySaver()
+        graph = self.graph.copy({"checkpointer": memory or saver})
         config: RunnableConfig = {"configurable": {"thread_id": turn.run.id}}
         try:
             async with anyio.create_task_group() as watch:
@@ -177,6 +180,8 @@ class Segments:
         except ExceptionGroup as group:
             raise _cause(group) from group
         if asked := result.get("__interrupt__"):
+            if memory is not None:
+                await keep(memory, saver, turn.run.id)
             return await pause(turn, asked[0].value, self.jobs)
         return False
 
@@ -238,6 +243,11 @@ class Segments:
         )
         turn.note("degraded", {"dependency": code, "fallback": "a person"})
         await hand_over(turn, Handover(brief=brief, sentences=(), outcome="degraded"))
+
+
+def _lasting(turn: Turn, run: Run) -> bool:
+    """Whether an attempt may find checkpoints, or must leave some as it goes."""
+    return turn.team.has_effects or run.resume is not None or run.attempts > 1
 
 
 def claim(tx: Tx, pending: Pending) -> Claimed | None:

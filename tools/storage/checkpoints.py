@@ -112,6 +112,21 @@ class _SqliteSaver(_Timed, AsyncSqliteSaver):
     """LangGraph's saver for a SQLite file."""
 
 
+async def keep(memory: Saver, lasting: Saver, run_id: str) -> None:
+    """Store the newest checkpoint that a run has in memory, with the question that waits in it."""
+    config: RunnableConfig = {"configurable": {"thread_id": run_id, "checkpoint_ns": ""}}
+    held = await memory.aget_tuple(config)
+    if held is None:
+        return
+    versions = held.checkpoint["channel_versions"]
+    stored = await lasting.aput(config, held.checkpoint, held.metadata, versions)
+    waiting: dict[str, list[tuple[str, Any]]] = {}
+    for task_id, channel, value in held.pending_writes or []:
+        waiting.setdefault(task_id, []).append((channel, value))
+    for task_id, writes in waiting.items():
+        await lasting.aput_writes(stored, writes, task_id)
+
+
 class SqliteCheckpoints:
     """Checkpoints in a SQLite file: one saver for all segments of the one process."""
 
