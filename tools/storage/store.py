@@ -199,16 +199,18 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
 
     It has a task of its own, because LangGraph cancels its steps natively, through any shield of anyio's.
     """
+    task = asyncio.get_running_loop().create_task(work)
+    # Whoever is cancelled is not told of a failure as well.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):
-        task = asyncio.get_running_loop().create_task(work)
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            await asyncio.wait([task])
-            # Whoever is cancelled is not told of a failure as well.
-            if not task.cancelled():
-                task.exception()
-            raise
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
     return task.result()
 
 
