@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from graphs.faults import POINTS
+from graphs.faults import EFFECT_POINTS, POINTS
 from handrail.soak.audit import audit, recoveries
 from handrail.soak.client import Broken, Client, open_client
 from handrail.soak.figures import spread
@@ -25,8 +25,6 @@ PACE = 0.01
 SETTLE_SECONDS = 60.0
 ENDS = ("run.finished",)
 STOPS = ("run.finished", "run.paused")
-# Not among the points of a run that has no effects: after an effect was promised, before it is called.
-EFFECT_POINTS = (*POINTS, "act.done")
 
 
 async def simple(client: Client, text: str) -> None:
