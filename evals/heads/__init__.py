@@ -1,0 +1,1 @@
+"""How the trained parts are made: one module for each, run by ``python -m evals.heads --data DIR``."""
