@@ -13,6 +13,8 @@ from policies.errors import ConfigError
 
 # LangGraph reads this at import: checkpoints then load plain data only, never objects.
 os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+# What guardrails-ai brings for calling models would fetch their prices at import.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 # The encoder comes from a package; nothing may look for it on a hub.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

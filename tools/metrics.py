@@ -19,4 +19,5 @@ STEP_SECONDS = Histogram("handrail_step_seconds", "One step of a turn.", ["step"
 SEGMENT_SECONDS = Histogram(
     "handrail_segment_seconds", "From the claim of a run to its end or pause.", ["graph"], buckets=_FINE
 )
+GUARD_SECONDS = Histogram("handrail_guard_seconds", "One guard on one text.", ["guard"], buckets=_FINE)
 FALLBACKS = Counter("handrail_fallbacks", "Times that something was done without a dependency.", ["dependency"])

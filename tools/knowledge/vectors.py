@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from policies.errors import ConfigError, Unavailable
 from policies.types import Audience
 from tools.encoder.ports import Vectors
+from tools.imports import without
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -155,9 +155,9 @@ def _sessions(client: ClientAPI) -> list[Any]:
 def _client(where: str, seconds: float) -> ClientAPI:
     # A schema library that Chroma loads would compile a grammar of web addresses, which takes seconds and which
     # nothing here checks; it does without where it can't be imported.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    import chromadb
-    from chromadb.config import Settings
+    with without("rfc3987_syntax"):
+        import chromadb
+        from chromadb.config import Settings
 
     settings = Settings(anonymized_telemetry=False)
     if where == IN_MEMORY:
