@@ -34,6 +34,13 @@ class SentenceRequest:
 
     sentence: Sentence
     passages: tuple[Passage, ...]
+    question: str = ""
+    language: str = ""
+    """The customer's language, ISO 639-1; empty when nobody said."""
+    own: bool = False
+    """Whether these are policy's own words."""
+    placeholders: frozenset[str] = frozenset()
+    """The placeholders of this conversation."""
 
 
 @dataclass(frozen=True, kw_only=True)

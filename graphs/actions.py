@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import anyio
 
 from graphs.effects import Performed, perform
+from graphs.guarding import HOLDING, guard_results, held_back, looked_at_first
 from graphs.nodes import Context
 from graphs.state import State
 from graphs.turn import Turn
-from policies.types import JSON, Autonomy, Reason, to_json
+from policies.guards import Guarding
+from policies.types import JSON, Autonomy, Outcome, Reason, to_json
 from tools.actions import Action, ActionRequest
 from tools.storage.receipts import key_of
 
@@ -27,10 +29,11 @@ async def act(state: State, runtime: Context) -> State:
         for action in actions:
             if action.effect and not any(each.reason for each in done):
                 done.append(await _done(turn, state, action))
+        done, guarded = await guard_results(turn, done)
         for each in done:
             _record(turn, each)
         report["actions"] = [{"name": each.action, "status": each.status} for each in done]
-        return _after(state, done)
+        return _after(state, turn, done, guarded)
 
 
 async def _look(turn: Turn, state: State, actions: Sequence[Action]) -> list[Performed]:
@@ -84,7 +87,7 @@ def _record(turn: Turn, done: Performed) -> None:
     turn.decide("act", "action", done.status, reasons, action=done.action)
 
 
-def _after(state: State, done: Sequence[Performed]) -> State:
+def _after(state: State, turn: Turn, done: Sequence[Performed], guarded: Guarding) -> State:
     found: list[JSON] = [{"name": each.action, "status": each.status, "result": each.result} for each in done]
     reasons = [to_json(each.reason) for each in done if each.reason]
     if reasons:
@@ -92,4 +95,7 @@ def _after(state: State, done: Sequence[Performed]) -> State:
         told = state.get("reasons", [])
         new = [reason for reason in reasons if reason not in told]
         return {"next": "escalate", "actions": found, "reasons": [*told, *new]}
-    return {"next": "draft", "actions": found}
+    if guarded.outcome in HOLDING:
+        return held_back(state, turn, guarded, actions=found)
+    step: State = {"next": "draft", "actions": found}
+    return {**step, **looked_at_first(turn, state)} if guarded.outcome is Outcome.REVIEW else step

@@ -36,6 +36,7 @@ from tools.encoder.opening import open_encoder
 from tools.encoder.ports import Encoder
 from tools.evidence import stored_vectors
 from tools.guards.language import identify_language, warm_up
+from tools.guards.rails import Rails
 from tools.knowledge.base import Knowledge, open_knowledge
 from tools.knowledge.vectors import IN_MEMORY
 from tools.storage.audit.keys import LedgerKey, ledger_key
@@ -88,7 +89,7 @@ async def open_product(
         # Our matrices are small: a second BLAS thread costs more than it saves, and other threads wait for it.
         stack.enter_context(threadpool_limits(1, "blas"))
         backend = await stack.enter_async_context(open_backend(settings, clock, sabotage.database))
-        sealer = Sealer(await anyio.to_thread.run_sync(_vault_key, settings))
+        sealer = Sealer(await anyio.to_thread.run_sync(vault_key, settings))
         await backend.database.write(partial(require_key, sealer=sealer))
         outfit = await _outfit(
             stack, settings, backend, assistant, announce, clock=clock, ids=ids, hire=hire, sabotage=sabotage
@@ -107,7 +108,14 @@ async def open_product(
         await workspace.write(lambda tx: note_version(tx, assistant, principal))
         teams = Teams(workspace=workspace, own=outfit.team, hire=outfit.hire)
         segments = _segments(settings, store, backend, teams, sabotage.at_points(faults))
-        service = Service(store=store, hub=hub, jobs=backend.jobs, assistant=assistant, prune=segments.prune)
+        service = Service(
+            store=store,
+            hub=hub,
+            jobs=backend.jobs,
+            assistant=assistant,
+            prune=segments.prune,
+            scrub=backend.scrub,
+        )
         key = await anyio.to_thread.run_sync(key_of_ledger, settings)
         running = _running(settings, backend, service, segments, outfit, key)
         await stack.enter_async_context(running.started(works=works, queues=queues))
@@ -166,7 +174,8 @@ async def _outfit(
     return _Outfit(encoder=encoder, knowledge=knowledge, team=team, hire=hired)
 
 
-def _vault_key(settings: Settings) -> bytes:
+def vault_key(settings: Settings) -> bytes:
+    """Return the key that personal data is sealed with, making its file on first use; raises ``ConfigError``."""
     if settings.vault_key is None:
         return load_or_make_key(settings.data / "vault.key")
     key = settings.vault_key.get_secret_value().encode()
@@ -247,5 +256,6 @@ async def build_team(
         ),
         checker=LocalChecker(encoder, supported=assistant.policy.thresholds.support),
         escalation=LocalEscalation(),
+        guards=Rails((), ()),
         language=identify_language,
     )

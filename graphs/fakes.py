@@ -18,6 +18,7 @@ from agents.checker import AnswerRequest, SentenceRequest
 from agents.drafter import DraftRequest
 from agents.router import RouteRequest
 from policies.errors import Refused
+from policies.guards import Guarding, GuardRequest
 from policies.types import JSON, Abstention, Autonomy, Citation, Outcome, Passage, Route, Sentence, Verdict
 from tools.actions import ActionRequest
 
@@ -104,6 +105,19 @@ class ScriptedChecker:
         """Check the whole answer."""
         await _held(self.hold, request.question)
         return _unless_failure(_found(self.answers, request.question, PASSED))
+
+
+@dataclass(kw_only=True)
+class ScriptedGuards:
+    """``Guards`` that follow a script: the first piece that a text contains decides; any other text passes."""
+
+    script: dict[str, Guarding | Exception] = field(default_factory=dict)
+    asked: list[GuardRequest] = field(default_factory=list)
+
+    async def check(self, request: GuardRequest) -> Guarding:
+        """Judge one text."""
+        self.asked.append(request)
+        return _unless_failure(_found(self.script, request.text, Guarding()))
 
 
 @dataclass(kw_only=True)

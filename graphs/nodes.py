@@ -6,27 +6,24 @@ waits for a person but ``review``, which does nothing else, because a step runs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from agents.checker import AnswerRequest, SentenceRequest
-from agents.drafter import DraftRequest
+from agents.checker import AnswerRequest
 from agents.escalation import EscalationRequest
 from agents.router import RouteRequest
 from graphs.delivery import Handover, deliver, hand_over
-from graphs.state import State
+from graphs.guarding import HOLDING, blocked, guard_passages, held_back, judge, looked_at_first, reasons_of
+from graphs.state import State, escalated, history_of, passages_of, sentences_of
 from graphs.turn import Turn
 from policies.followups import standalone
-from policies.personal_data import broken_placeholders
+from policies.guards import Guarding, GuardRequest
 from policies.rules import RuleOutcome, evaluate, strictest
 from policies.rulings import after_check, after_route, answer_facts, doubts, route_facts
 from policies.types import (
     JSON,
-    Abstention,
     Autonomy,
     Outcome,
     Passage,
@@ -34,38 +31,43 @@ from policies.types import (
     Route,
     Sentence,
     Verdict,
-    passage_from_json,
     reasons_from_json,
     route_from_json,
-    sentence_from_json,
     to_json,
 )
-from policies.types import Turn as Said
 
 Context = Runtime[Turn]
-MOST_REVISIONS = 2
 PASSAGES = 8
 
 
 async def intake(state: State, runtime: Context) -> State:
-    """Look at the message itself: is it short enough, and in a language that somebody here reads?"""
+    """Look at the message itself: is it short enough, in a language that is served, and harmless?"""
     turn = runtime.context
     async with turn.step("intake") as report:
         if state.get("too_long"):
             text = "The messages that came before an answer are too long together."
             reason = Reason(code="intake.too_long", text=text)
             turn.decide("intake", "limit", "escalate", (reason,))
-            return _escalated(state, [reason])
+            return escalated(state, [reason])
         language = turn.team.language(state["question"])
         report["language"] = language
         if language in turn.team.assistant.policy.languages:
-            return {"language": language, "next": "route"}
-        reason = Reason(
-            code="intake.language", text=f"The message seems to be in {language!r}, which is not served."
-        )
+            return await _guarded(state, turn, language)
+        text = f"The message seems to be in {language!r}, which is not served."
+        reason = Reason(code="intake.language", text=text)
         turn.decide("intake", "guard", "escalate", (reason,))
-        turn.note("guardrail", {"stage": "input", "action": "escalate", "reason": reason.text}, staff=True)
-        return _escalated(state, [reason], language=language)
+        data = {"stage": "input", "action": "escalate", "reasons": [to_json(reason)]}
+        turn.note("guardrail", data, staff=True)
+        return escalated(state, [reason], language=language)
+
+
+async def _guarded(state: State, turn: Turn, language: str) -> State:
+    found = await judge(turn, GuardRequest(stage="input", text=state["question"], language=language))
+    if found.outcome in HOLDING:
+        return held_back(state, turn, found, language=language)
+    reasons = [to_json(each) for each in reasons_of(found)]
+    step: State = {"language": language, "next": "route"}
+    return {**step, "suspect": True, "reasons": reasons} if reasons else step
 
 
 async def route(state: State, runtime: Context) -> State:
@@ -75,7 +77,7 @@ async def route(state: State, runtime: Context) -> State:
         expand = turn.team.assistant.glossary.expand
         request = RouteRequest(
             text=expand(state["question"]),
-            history=tuple(replace(said, text=expand(said.text)) for said in _history(state)),
+            history=tuple(replace(said, text=expand(said.text)) for said in history_of(state)),
             previous_intent=state.get("previous_intent"),
         )
         found = await turn.team.router(request)
@@ -99,10 +101,13 @@ def _after_route(
     state: State, turn: Turn, found: Route, ruling: RuleOutcome, reasons: list[Reason], *, doubted: bool
 ) -> State:
     outcome, autonomy = after_route(found.autonomy, ruling, doubted)
+    if state.get("suspect") and autonomy is Autonomy.AUTO:
+        autonomy = Autonomy.REVIEW
     if outcome in (Outcome.ESCALATE, Outcome.BLOCK):
-        return _escalated(state, reasons, say=_blocked(turn) if outcome is Outcome.BLOCK else None)
+        return escalated(state, reasons, say=blocked(turn) if outcome is Outcome.BLOCK else None)
     turn.streams = autonomy is Autonomy.AUTO and turn.team.assistant.streams
-    step: State = {"next": "retrieve", "autonomy": str(autonomy), "reasons": [to_json(each) for each in reasons]}
+    step: State = {"next": "retrieve", "autonomy": str(autonomy)}
+    step["reasons"] = [*state.get("reasons", []), *(to_json(each) for each in reasons)]
     if ruling.requires:
         step["required"] = {name: to_json(reason) for name, reason in ruling.requires.items()}
     if said := ruling.say or turn.team.assistant.policy.answers.get(found.intent or ""):
@@ -113,10 +118,6 @@ def _after_route(
 def _to_the_said(turn: Turn, intent: str | None, ruling: RuleOutcome) -> str:
     """Return the step before a fixed text: what is to be done for the intent, unless a rule's text answers."""
     return "act" if turn.team.actions_of(intent) and not ruling.say else "draft"
-
-
-def _blocked(turn: Turn) -> str:
-    return turn.team.assistant.policy.messages.blocked
 
 
 def _facts(state: State, found: Route) -> JSON:
@@ -133,7 +134,7 @@ async def retrieve(state: State, runtime: Context) -> State:
     """Find the passages; finding none is a reason for a person, not for improvising."""
     turn = runtime.context
     async with turn.step("retrieve") as report:
-        query = turn.team.assistant.glossary.expand(standalone(state["question"], _history(state)))
+        query = turn.team.assistant.glossary.expand(standalone(state["question"], history_of(state)))
         result = await turn.team.searcher.search(query, audience="customer", limit=PASSAGES)
         report["passages"] = len(result.passages)
         sources = [_source(passage) for passage in result.passages]
@@ -142,11 +143,22 @@ async def retrieve(state: State, runtime: Context) -> State:
             turn.note("degraded", {"dependency": "vector_store", "fallback": result.fallback}, staff=True)
         lineage = [passage.id for passage in result.passages]
         turn.decide("retrieve", "retrieve", "found", lineage=lineage, index_version=result.index_version)
-        if not result.passages:
-            return _escalated(state, [Reason(code="retrieve.nothing", text="No article has anything on this.")])
+        kept, guarded = await guard_passages(turn, result.passages)
+        if guarded.outcome in HOLDING:
+            return held_back(state, turn, guarded)
+        if not kept:
+            return escalated(state, [_nothing_found(guarded)])
         acts = turn.team.actions_of(state["route"]["intent"])
-        found = [to_json(each) for each in result.passages]
-        return {"asked": query, "passages": found, "next": "act" if acts else "draft"}
+        step: State = {"asked": query, "passages": [to_json(each) for each in kept]}
+        if guarded.outcome is Outcome.REVIEW:
+            step |= looked_at_first(turn, state)
+        return {**step, "next": "act" if acts else "draft"}
+
+
+def _nothing_found(guarded: Guarding) -> Reason:
+    if guarded.passed:
+        return Reason(code="retrieve.nothing", text="No article has anything on this.")
+    return Reason(code="retrieve.left_out", text="What the articles have on this was left out by guards.")
 
 
 def _source(passage: Passage) -> JSON:
@@ -160,85 +172,13 @@ def _source(passage: Passage) -> JSON:
     }
 
 
-async def draft(state: State, runtime: Context) -> State:
-    """Draft and check sentence by sentence; what passes may leave at once where policy allows it.
-
-    Where policy has the answer itself nothing is drafted.
-    """
-    turn = runtime.context
-    async with turn.step("draft") as report:
-        if said := state.get("said"):
-            report["said"] = True
-            turn.decide("draft", "said", "policy's own text")
-            return {"sentences": [to_json(Sentence(text=said))], "next": "check"}
-        request = DraftRequest(
-            question=state["question"],
-            history=_history(state),
-            passages=_passages(state),
-            route=route_from_json(state["route"]),
-            rejected=tuple(state.get("rejected", [])),
-        )
-        passed: list[Sentence] = []
-        turn.passed = passed
-        refused: list[tuple[Sentence, Verdict]] = []
-        async for item in turn.team.drafter(request):
-            if isinstance(item, Abstention):
-                report["abstained"] = item.code
-                return _abstained(state, turn, item)
-            verdict = await gate(turn, item, request.passages)
-            if not verdict.passed:
-                refused.append((item, verdict))
-                continue
-            passed.append(item)
-            if turn.streams and not state.get("revisions"):
-                await turn.release(item)
-        report["sentences"] = len(passed)
-        return _drafted(state, turn, passed, refused)
-
-
-async def gate(turn: Turn, sentence: Sentence, passages: tuple[Passage, ...]) -> Verdict:
-    """Check one sentence: nothing leaves that did not come through here."""
-    broken = broken_placeholders(sentence.text, set(turn.known_placeholders))
-    if broken:
-        text = f"The sentence holds {broken[0]}, which stands for nothing in this conversation."
-        return Verdict(outcome=Outcome.REVISE, score=0.0, reasons=(Reason(code="gate.placeholder", text=text),))
-    return await turn.team.checker.sentence(SentenceRequest(sentence=sentence, passages=passages))
-
-
-def _abstained(state: State, turn: Turn, item: Abstention) -> State:
-    reason = Reason(code=item.code, text=item.text)
-    turn.decide("draft", "abstain", "escalate", (reason,), confidence=item.confidence)
-    return _escalated(state, [reason])
-
-
-def _drafted(
-    state: State, turn: Turn, passed: Sequence[Sentence], refused: Sequence[tuple[Sentence, Verdict]]
-) -> State:
-    reasons = tuple(reason for _, verdict in refused for reason in verdict.reasons)
-    turn.decide("draft", "gate", "passed" if not refused else "refused some", reasons, sentences=len(passed))
-    for sentence, verdict in refused:
-        named = [to_json(reason) for reason in verdict.reasons]
-        turn.note(
-            "guardrail",
-            {"stage": "output", "action": "revise", "text": sentence.text, "reasons": named},
-            staff=True,
-        )
-    again = bool(refused) and not turn.released and state.get("revisions", 0) < MOST_REVISIONS
-    return {
-        "sentences": [to_json(sentence) for sentence in passed],
-        "rejected": [*state.get("rejected", []), *(sentence.text for sentence, _ in refused)],
-        "revisions": state.get("revisions", 0) + again,
-        "next": "draft" if again else "check",
-    }
-
-
 async def check(state: State, runtime: Context) -> State:
     """Check the whole: does it answer, does it hold together, do the rules on the whole allow it?"""
     turn = runtime.context
     async with turn.step("check") as report:
-        sentences = _sentences(state)
+        sentences = sentences_of(state)
         if not sentences:
-            return _escalated(
+            return escalated(
                 state, [Reason(code="check.nothing_left", text="No drafted sentence passed its check.")]
             )
         verdict = await _whole(state, turn, sentences)
@@ -258,7 +198,7 @@ async def _whole(state: State, turn: Turn, sentences: tuple[Sentence, ...]) -> V
     """Check the whole of a draft; what policy itself says rests on no passage."""
     if "said" in state:
         return Verdict(outcome=Outcome.PASS)
-    request = AnswerRequest(question=state["asked"], sentences=sentences, passages=_passages(state))
+    request = AnswerRequest(question=state["asked"], sentences=sentences, passages=passages_of(state))
     return await turn.team.checker.answer(request)
 
 
@@ -266,11 +206,11 @@ def _after_check(state: State, turn: Turn, verdict: Verdict, ruled: Outcome, rea
     autonomy = Autonomy(state["autonomy"])
     asked = strictest([verdict.outcome, ruled])
     if asked in (Outcome.ESCALATE, Outcome.BLOCK):
-        return _escalated(state, list(reasons), say=_blocked(turn) if ruled is Outcome.BLOCK else None)
+        return escalated(state, list(reasons), say=blocked(turn) if ruled is Outcome.BLOCK else None)
     outcome = after_check(autonomy, asked)
     if outcome is Outcome.ESCALATE:
         text = f"Policy lets the assistant only suggest answers on {state['route']['intent']}."
-        return _escalated(state, [Reason(code="check.suggest", text=text)])
+        return escalated(state, [Reason(code="check.suggest", text=text)])
     kept = [*state.get("reasons", []), *(to_json(reason) for reason in reasons)]
     return {"next": "review" if outcome is Outcome.REVIEW else "deliver", "reasons": kept}
 
@@ -294,7 +234,7 @@ def after_review(state: State, answer: JSON) -> State:
     if answer["decision"] == "edit":
         edited = to_json(Sentence(text=answer["text"]))
         return {"next": "deliver", "answer": answer, "sentences": [edited]}
-    step = _escalated(state, [review_reason(answer)])
+    step = escalated(state, [review_reason(answer)])
     return {**step, "priority": answer["priority"]} if "priority" in answer else step
 
 
@@ -308,7 +248,7 @@ async def send(state: State, runtime: Context) -> State:
     """Deliver the answer."""
     turn = runtime.context
     outcome = "reviewed" if "answer" in state else "said" if "said" in state else "answered"
-    return {"next": await deliver(turn, _sentences(state), outcome)}
+    return {"next": await deliver(turn, sentences_of(state), outcome)}
 
 
 async def escalate(state: State, runtime: Context) -> State:
@@ -318,10 +258,10 @@ async def escalate(state: State, runtime: Context) -> State:
     async with turn.step("escalate") as report:
         request = EscalationRequest(
             question=state["question"],
-            history=_history(state),
+            history=history_of(state),
             route=route_from_json(state["route"]) if "route" in state else None,
-            passages=_passages(state),
-            sentences=_sentences(state),
+            passages=passages_of(state),
+            sentences=sentences_of(state),
             reasons=reasons_from_json(state.get("reasons", [])),
             queue=state.get("queue") or policy.default_queue,
             priority=state.get("priority") or "normal",
@@ -332,23 +272,3 @@ async def escalate(state: State, runtime: Context) -> State:
         report["brief"] = to_json(brief)
     outcome = await hand_over(turn, Handover(brief=brief, sentences=request.sentences, outcome="handed_over"))
     return {"next": outcome}
-
-
-def _escalated(state: State, reasons: Sequence[Reason], *, say: str | None = None, **more: Any) -> State:
-    kept = [*state.get("reasons", []), *(to_json(reason) for reason in reasons)]
-    step: State = {"next": "escalate", "reasons": kept, **more}  # type: ignore[typeddict-item]
-    if say:
-        step["say"] = say
-    return step
-
-
-def _history(state: State) -> tuple[Said, ...]:
-    return tuple(Said(**said) for said in state.get("history", []))
-
-
-def _passages(state: State) -> tuple[Passage, ...]:
-    return tuple(passage_from_json(data) for data in state.get("passages", []))
-
-
-def _sentences(state: State) -> tuple[Sentence, ...]:
-    return tuple(sentence_from_json(data) for data in state.get("sentences", []))

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
-from policies.types import JSON
+from policies.types import (
+    JSON,
+    Passage,
+    Reason,
+    Sentence,
+    Turn,
+    passage_from_json,
+    sentence_from_json,
+    to_json,
+)
 
 
 class State(TypedDict, total=False):
@@ -22,6 +32,8 @@ class State(TypedDict, total=False):
     customer: JSON
     """Locale and attributes, personal data masked; never who the customer is."""
     language: str
+    suspect: bool
+    """Whether a guard wants a person to look at the answer, whatever the route says."""
     route: JSON
     autonomy: str
     """The route's autonomy, tightened by rules."""
@@ -50,3 +62,30 @@ class State(TypedDict, total=False):
     """What the person decided in the review."""
     next: str
     """The node that comes next."""
+
+
+def escalated(state: State, reasons: Sequence[Reason], *, say: str | None = None, **more: Any) -> State:
+    """Return the change that leads to a person, for these reasons besides those known.
+
+    ``say`` is what the customer reads.
+    """
+    kept = [*state.get("reasons", []), *(to_json(reason) for reason in reasons)]
+    step: State = {"next": "escalate", "reasons": kept, **more}  # type: ignore[typeddict-item]
+    if say:
+        step["say"] = say
+    return step
+
+
+def history_of(state: State) -> tuple[Turn, ...]:
+    """Return the earlier turns."""
+    return tuple(Turn(**said) for said in state.get("history", []))
+
+
+def passages_of(state: State) -> tuple[Passage, ...]:
+    """Return the passages that were found."""
+    return tuple(passage_from_json(data) for data in state.get("passages", []))
+
+
+def sentences_of(state: State) -> tuple[Sentence, ...]:
+    """Return the sentences that passed the gate."""
+    return tuple(sentence_from_json(data) for data in state.get("sentences", []))

@@ -7,6 +7,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from graphs import nodes
 from graphs.actions import act
+from graphs.drafting import draft
 from graphs.state import State
 from graphs.turn import Turn
 
@@ -24,11 +25,14 @@ EDGES: dict[str, list[str]] = {
 }
 
 
+ELSEWHERE = {"act": act, "draft": draft}
+
+
 def build_support_graph() -> SupportGraph:
     """Compile the graph; a checkpointer is given to a copy of it (``copy({"checkpointer": ...})``)."""
     graph = StateGraph(State, context_schema=Turn)
     for name in EDGES:
-        graph.add_node(name, act if name == "act" else getattr(nodes, name))
+        graph.add_node(name, ELSEWHERE.get(name) or getattr(nodes, name))
         graph.add_conditional_edges(name, _next, EDGES[name])
     for name, node in (("deliver", nodes.send), ("escalate", nodes.escalate)):
         graph.add_node(name, node)

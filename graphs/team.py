@@ -11,6 +11,7 @@ from agents.drafter import DraftRequest
 from agents.escalation import EscalationRequest
 from agents.router import RouteRequest
 from policies.errors import ConfigError
+from policies.guards import Guards
 from policies.types import Abstention, Audience, Brief, Route, Sentence, Verdict
 from tools.actions import Action
 from tools.assistants import Assistant, require_offered
@@ -71,6 +72,8 @@ class Team:
     drafter: Drafter
     checker: Checker
     escalation: Escalation
+    guards: Guards
+    """What every text is put to that comes in; the checker puts what goes out."""
     language: Callable[[str], str]
     """Names the language of a text, ISO 639-1."""
     actions: Mapping[str, Action] = field(default_factory=dict)

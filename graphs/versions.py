@@ -11,10 +11,11 @@ from pathlib import Path
 import anyio
 
 from graphs.team import Team
-from policies.bindings import NO_GUARDS, KnownGuards
+from policies.bindings import KnownGuards
 from policies.errors import ConfigError
 from policies.types import JSON, Principal
 from tools.assistants import Assistant, assistant_of
+from tools.guards.registry import KNOWN
 from tools.storage import ledger, versions
 from tools.storage.ledger import Decision
 from tools.storage.store import Tx, Workspace
@@ -64,7 +65,7 @@ class Teams:
     own: Team
     hire: Hired
     """Builds the team of another version."""
-    guards: KnownGuards = NO_GUARDS
+    guards: KnownGuards = KNOWN
     _others: dict[str, Team] = field(default_factory=dict)
     _lock: anyio.Lock = field(default_factory=anyio.Lock)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from policies.bindings import NO_GUARDS, KnownGuards, bind, needs_whole_answer
+from policies.bindings import KnownGuards, bind, needs_whole_answer
 from policies.consistency import mistakes
 from policies.errors import ConfigError
 from policies.folder import AssistantFile, IntentsFile, PolicyFile
@@ -20,6 +20,7 @@ from policies.glossary import Glossary
 from policies.guards import Binding
 from policies.rules import Rule, compile_rule
 from policies.types import Intent
+from tools.guards.registry import KNOWN
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -80,7 +81,7 @@ class Assistant:
         return not any(rule.on == "answer" for rule in self.rules) and not needs_whole_answer(self.bindings)
 
 
-def load_assistant(folder: Path, guards: KnownGuards = NO_GUARDS) -> Assistant:
+def load_assistant(folder: Path, guards: KnownGuards = KNOWN) -> Assistant:
     """Read and check an assistant folder; ``guards`` are those that its policy may bind.
 
     Raises ``ConfigError`` whose message names, for every mistake in every file, the file, the line, the field and
@@ -108,7 +109,7 @@ def read_files(folder: Path) -> dict[str, str]:
     return files
 
 
-def assistant_of(folder: Path, files: Mapping[str, str], guards: KnownGuards = NO_GUARDS) -> Assistant:
+def assistant_of(folder: Path, files: Mapping[str, str], guards: KnownGuards = KNOWN) -> Assistant:
     """Make an assistant of the texts of its files; ``folder`` is where its knowledge is, and what errors name."""
     read: dict[str, Any] = {}
     wrong = []

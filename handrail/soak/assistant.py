@@ -12,7 +12,7 @@ from agents.drafter import DraftRequest
 from agents.escalation import LocalEscalation
 from agents.router import RouteRequest
 from graphs.assembly import Hire
-from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedRouter, route_to
+from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
 from graphs.team import Team
 from policies.types import JSON, Abstention, Autonomy, Outcome, Route, Sentence, Verdict
 from tools.actions import Action, ActionRequest
@@ -127,6 +127,7 @@ class Cast:
                 drafter=PacedDrafter(pace=self.pace),
                 checker=_checker(),
                 escalation=LocalEscalation(),
+                guards=ScriptedGuards(),
                 language=lambda _text: "en",
                 actions={each.name: each for each in self._actions()},
             )

@@ -13,7 +13,7 @@ import pytest
 
 from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
-from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedRouter, route_to
+from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
 from graphs.settings import Settings
 from graphs.team import Team
 from policies.errors import ConfigError, Refused
@@ -124,6 +124,7 @@ def opened_fixture(tmp_path: Path) -> OpenCounter:
                 drafter=ScriptedDrafter(),
                 checker=checker,
                 escalation=LocalEscalation(),
+                guards=ScriptedGuards(),
                 language=lambda _text: "en",
                 actions=actions,
             )
@@ -378,6 +379,7 @@ async def test_an_intent_may_name_only_what_the_team_offers(tmp_path: Path) -> N
             drafter=ScriptedDrafter(),
             checker=ScriptedChecker(),
             escalation=LocalEscalation(),
+            guards=ScriptedGuards(),
             language=lambda _text: "en",
             actions={"orders": ScriptedAction(name="orders", calls=tmp_path / "calls")},
         )

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from agents.escalation import LocalEscalation
 from graphs.assembly import open_product
-from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedRouter, route_to
+from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
 from graphs.settings import Settings
 from graphs.team import Team
 from policies.types import Autonomy
@@ -33,6 +33,7 @@ async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) ->
         drafter=ScriptedDrafter(),
         checker=ScriptedChecker(),
         escalation=LocalEscalation(),
+        guards=ScriptedGuards(),
         language=lambda _text: "en",
     )
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
-from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedRouter, route_to
+from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
 from graphs.settings import Settings
 from graphs.team import Team
 from graphs.versions import WORKSPACE_STREAM as STREAM
@@ -56,6 +56,7 @@ class Place:
             drafter=ScriptedDrafter(),
             checker=ScriptedChecker(),
             escalation=LocalEscalation(),
+            guards=ScriptedGuards(),
             language=lambda _text: "en",
             actions=dict(self.actions),
         )

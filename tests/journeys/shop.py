@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 
 from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
-from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedRouter, route_to
+from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
 from graphs.sabotage import NO_SABOTAGE, Sabotage
 from graphs.settings import Settings
 from graphs.team import Team
@@ -96,6 +96,7 @@ class Shop:
     router: ScriptedRouter
     drafter: ScriptedDrafter
     checker: ScriptedChecker
+    guards: ScriptedGuards
     http: httpx.AsyncClient
     stop: Callable[[], None]
     """Asks the server to stop, as a signal would."""
@@ -184,11 +185,17 @@ async def served(product: Product) -> AsyncIterator[tuple[str, Callable[[], None
 def opener(folder: Path, new_place: NewPlace) -> OpenShop:
     """Return a function that opens a shop over a fresh place for its data; its other arguments are settings.
 
-    ``sabotage`` says what goes wrong in it.
+    ``sabotage`` says what goes wrong in it; ``team`` replaces some of the team, by field.
     """
 
     @asynccontextmanager
-    async def opened(*, works: bool = True, sabotage: Sabotage = NO_SABOTAGE, **more: Any) -> AsyncIterator[Shop]:
+    async def opened(
+        *,
+        works: bool = True,
+        sabotage: Sabotage = NO_SABOTAGE,
+        team: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> AsyncIterator[Shop]:
         settings = Settings(**{"assistant": folder, **new_place(), **more})
         router = ScriptedRouter(
             script={
@@ -199,24 +206,34 @@ def opener(folder: Path, new_place: NewPlace) -> OpenShop:
             },
             otherwise=route_to("delivery", queue="shipping"),
         )
-        drafter, checker = ScriptedDrafter(), ScriptedChecker()
+        drafter, checker, guards = ScriptedDrafter(), ScriptedChecker(), ScriptedGuards()
 
         async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
-            return Team(
-                assistant=assistant,
-                router=router,
-                searcher=knowledge,
-                drafter=drafter,
-                checker=checker,
-                escalation=LocalEscalation(),
-                language=lambda _text: "en",
-            )
+            scripted = {
+                "assistant": assistant,
+                "router": router,
+                "searcher": knowledge,
+                "drafter": drafter,
+                "checker": checker,
+                "escalation": LocalEscalation(),
+                "guards": guards,
+                "language": lambda _text: "en",
+            }
+            return Team(**{**scripted, **(team or {})})
 
         opening = open_product(settings, works=works, hire=hire, announce=lambda _: None, sabotage=sabotage)
         async with opening as product:
             await product.knowledge.ingest(product.assistant.knowledge)
             async with served(product) as (url, stop), httpx.AsyncClient(base_url=url, timeout=10) as http:
-                yield Shop(product=product, router=router, drafter=drafter, checker=checker, http=http, stop=stop)
+                yield Shop(
+                    product=product,
+                    router=router,
+                    drafter=drafter,
+                    checker=checker,
+                    guards=guards,
+                    http=http,
+                    stop=stop,
+                )
 
     return opened
 

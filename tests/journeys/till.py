@@ -17,7 +17,7 @@ import anyio
 from agents.drafter import DraftRequest
 from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
-from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedRouter, route_to
+from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
 from graphs.settings import Settings
 from graphs.team import Team
 from policies.types import Abstention, Audience, Sentence
@@ -129,6 +129,7 @@ class Till:
                 drafter=Drafter(fate),
                 checker=ScriptedChecker(),
                 escalation=LocalEscalation(),
+                guards=ScriptedGuards(),
                 language=lambda _text: "en",
                 actions={action.name: action},
             )

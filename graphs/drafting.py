@@ -1,0 +1,139 @@
+"""The step that drafts: drafter and gate as one pipeline, so that no sentence leaves unchecked."""
+
+from __future__ import annotations
+
+from agents.checker import SentenceRequest
+from agents.drafter import DraftRequest
+from graphs.guarding import HOLDING, blocked, looked_at_first
+from graphs.nodes import Context
+from graphs.state import State, escalated, history_of, passages_of
+from graphs.turn import Turn
+from policies.personal_data import broken_placeholders
+from policies.types import (
+    Abstention,
+    Outcome,
+    Passage,
+    Reason,
+    Sentence,
+    Verdict,
+    route_from_json,
+    to_json,
+)
+
+MOST_REVISIONS = 2
+
+
+async def draft(state: State, runtime: Context) -> State:
+    """Draft and check sentence by sentence; what passes may leave at once where policy allows it.
+
+    Where policy has the answer itself nothing is drafted, but what it says goes through the same gate.
+    """
+    turn = runtime.context
+    async with turn.step("draft") as report:
+        if said := state.get("said"):
+            report["said"] = True
+            turn.decide("draft", "said", "policy's own text")
+            return await _said(state, turn, Sentence(text=said))
+        request = DraftRequest(
+            question=state["question"],
+            history=history_of(state),
+            passages=passages_of(state),
+            route=route_from_json(state["route"]),
+            rejected=tuple(state.get("rejected", [])),
+        )
+        gated = _Gated(state, turn)
+        turn.passed = gated.passed
+        async for item in turn.team.drafter(request):
+            if isinstance(item, Abstention):
+                report["abstained"] = item.code
+                return _abstained(state, turn, item)
+            if not await gated.take(item, request.passages):
+                break
+        report["sentences"] = len(gated.passed)
+        return gated.step()
+
+
+class _Gated:
+    """What became of the sentences of one draft."""
+
+    def __init__(self, state: State, turn: Turn) -> None:
+        self.passed: list[Sentence] = []
+        self.refused: list[tuple[Sentence, Verdict]] = []
+        self._state = state
+        self._turn = turn
+        self._looked_at: State = {}
+
+    async def take(self, sentence: Sentence, passages: tuple[Passage, ...], *, own: bool = False) -> bool:
+        """Put one sentence through the gate, and send it if it may leave now; say whether more may follow."""
+        verdict = await gate(self._state, self._turn, sentence, passages, own=own)
+        if verdict.outcome is Outcome.REVIEW:
+            self._looked_at = looked_at_first(self._turn, self._state)
+        elif not verdict.passed:
+            self.refused.append((sentence, verdict))
+            return verdict.outcome not in HOLDING
+        self.passed.append(sentence)
+        if verdict.passed and self._turn.streams and not self._state.get("revisions"):
+            await self._turn.release(sentence)
+        return True
+
+    def step(self, *, fixed: bool = False) -> State:
+        """Return how the run goes on; a ``fixed`` text can't be drafted again."""
+        held = [verdict for _, verdict in self.refused if verdict.outcome in HOLDING]
+        self._tell()
+        if held:
+            say = blocked(self._turn) if held[0].outcome is Outcome.BLOCK else None
+            return escalated(self._state, held[0].reasons, say=say)
+        done = self._state.get("revisions", 0)
+        again = bool(self.refused) and not fixed and not self._turn.released and done < MOST_REVISIONS
+        return {
+            "sentences": [to_json(sentence) for sentence in self.passed],
+            "rejected": [*self._state.get("rejected", []), *(sentence.text for sentence, _ in self.refused)],
+            "revisions": done + again,
+            "next": "draft" if again else "check",
+            **self._looked_at,
+        }
+
+    def _tell(self) -> None:
+        reasons = tuple(reason for _, verdict in self.refused for reason in verdict.reasons)
+        outcome = "passed" if not self.refused else "refused some"
+        self._turn.decide("draft", "gate", outcome, reasons, sentences=len(self.passed))
+        for sentence, verdict in self.refused:
+            data = {
+                "stage": "output",
+                "action": str(verdict.outcome),
+                "text": sentence.text,
+                "reasons": [to_json(reason) for reason in verdict.reasons],
+            }
+            self._turn.note("guardrail", data, staff=True)
+
+
+async def _said(state: State, turn: Turn, sentence: Sentence) -> State:
+    """Put policy's own text through the gate; there is no other to take its place."""
+    gated = _Gated(state, turn)
+    await gated.take(sentence, (), own=True)
+    return gated.step(fixed=True)
+
+
+async def gate(
+    state: State, turn: Turn, sentence: Sentence, passages: tuple[Passage, ...], *, own: bool = False
+) -> Verdict:
+    """Check one sentence: nothing leaves that did not come through here. ``own`` are policy's own words."""
+    broken = broken_placeholders(sentence.text, set(turn.known_placeholders))
+    if broken:
+        text = f"The sentence holds {broken[0]}, which stands for nothing in this conversation."
+        return Verdict(outcome=Outcome.REVISE, score=0.0, reasons=(Reason(code="gate.placeholder", text=text),))
+    request = SentenceRequest(
+        sentence=sentence,
+        passages=passages,
+        question=state["question"],
+        language=state.get("language", ""),
+        own=own,
+        placeholders=frozenset(turn.known_placeholders),
+    )
+    return await turn.team.checker.sentence(request)
+
+
+def _abstained(state: State, turn: Turn, item: Abstention) -> State:
+    reason = Reason(code=item.code, text=item.text)
+    turn.decide("draft", "abstain", "escalate", (reason,), confidence=item.confidence)
+    return escalated(state, [reason])

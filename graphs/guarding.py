@@ -1,0 +1,108 @@
+"""How a turn puts its guards to texts that come in: what a customer wrote, passages, what actions returned.
+
+What goes out is judged sentence by sentence in ``graphs.nodes.gate``. Every finding that counts is told to staff
+and written to the ledger, whose reasons never quote the text that was judged: erasing a person must reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from graphs.effects import Performed
+from graphs.state import State, escalated
+from graphs.turn import Turn
+from policies.guards import Guarding, GuardRequest
+from policies.rules import strictest
+from policies.types import Autonomy, Outcome, Passage, Reason, to_json
+
+NODES = {"input": "intake", "passage": "retrieve", "tool": "act", "output": "draft"}
+"""The step that puts the guards of a stage."""
+HOLDING = (Outcome.ESCALATE, Outcome.BLOCK)
+"""What ends the assistant's part in a turn."""
+
+
+async def judge(turn: Turn, request: GuardRequest, **more: Any) -> Guarding:
+    """Put a text to the guards of its stage, and note what they find; ``more`` goes into the event."""
+    found = await turn.team.guards.check(request)
+    if found.failed:
+        told(turn, request.stage, found, **more)
+    return found
+
+
+def told(turn: Turn, stage: str, found: Guarding, **more: Any) -> None:
+    """Note down what the guards of a stage found."""
+    reasons = reasons_of(found)
+    scores = {each.guard: round(each.score, 4) for each in found.failed}
+    turn.decide(NODES[stage], "guard", str(found.outcome), reasons, stage=stage, guards=scores)
+    findings = [
+        {"guard": each.guard, "score": round(each.score, 4), "spans": [list(span) for span in each.spans]}
+        for each in found.failed
+    ]
+    data = {"stage": stage, "action": str(found.outcome), "reasons": [to_json(each) for each in reasons]}
+    turn.note("guardrail", {**data, "findings": findings, **more}, staff=True)
+
+
+def reasons_of(found: Guarding) -> tuple[Reason, ...]:
+    """Return why guards failed."""
+    return tuple(each.reason for each in found.failed)
+
+
+async def guard_passages(turn: Turn, passages: Sequence[Passage]) -> tuple[tuple[Passage, ...], Guarding]:
+    """Return the passages that may be drawn on, and what the guards found in all of them together.
+
+    One that is to be revised is left out.
+    """
+    kept, failed = [], []
+    for passage in passages:
+        request = GuardRequest(stage="passage", text=passage.text, passages=(passage,))
+        found = await judge(turn, request, passage=passage.id, document=passage.document)
+        failed.append(found)
+        if found.outcome is not Outcome.REVISE:
+            kept.append(passage)
+    return tuple(kept), _together(failed)
+
+
+async def guard_results(turn: Turn, done: Sequence[Performed]) -> tuple[list[Performed], Guarding]:
+    """Return what actions did, without results that are to be revised, and what the guards found in them."""
+    kept, failed = [], []
+    for each in done:
+        if each.status != "done" or each.result in (None, {}, [], ""):
+            kept.append(each)
+            continue
+        request = GuardRequest(stage="tool", text=_text(each.result))
+        found = await judge(turn, request, tool=each.action)
+        failed.append(found)
+        left_out = found.outcome is Outcome.REVISE
+        kept.append(Performed(action=each.action, status=each.status) if left_out else each)
+    return kept, _together(failed)
+
+
+def _text(result: Any) -> str:
+    return result if isinstance(result, str) else orjson.dumps(result, option=orjson.OPT_INDENT_2).decode()
+
+
+def _together(found: Sequence[Guarding]) -> Guarding:
+    return Guarding(
+        outcome=strictest([each.outcome for each in found]),
+        failed=tuple(finding for each in found for finding in each.failed),
+    )
+
+
+def looked_at_first(turn: Turn, state: State) -> State:
+    """Return the change by which a person looks at the answer before it leaves."""
+    turn.streams = False
+    return {"autonomy": str(Autonomy.REVIEW)} if state["autonomy"] == Autonomy.AUTO else {}
+
+
+def held_back(state: State, turn: Turn, found: Guarding, **more: Any) -> State:
+    """Return the change that leads to a person because of what guards found."""
+    say = blocked(turn) if found.outcome is Outcome.BLOCK else None
+    return escalated(state, reasons_of(found), say=say, **more)
+
+
+def blocked(turn: Turn) -> str:
+    """Return what the customer reads where policy blocks."""
+    return turn.team.assistant.policy.messages.blocked
