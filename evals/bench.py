@@ -38,6 +38,7 @@ QUESTIONS = SAMPLE / "evals" / "answerable-dev.jsonl"
 READY_SECONDS = 120
 QUIET = subprocess.DEVNULL
 STEPS = ("intake", "route", "retrieve", "draft", "check")
+STAGES = ("input", "passage", "output")
 
 
 @dataclass
@@ -212,12 +213,23 @@ def budget(before: dict[str, float], after: dict[str, float], turns: int) -> JSO
     def spent(name: str) -> float:
         return round((after.get(name, 0.0) - before.get(name, 0.0)) * 1000 / turns, 2)
 
+    def mean(name: str) -> float | None:
+        total, count = (after.get(key, 0.0) - before.get(key, 0.0) for key in map(name.format, ("_sum", "_count")))
+        return round(total * 1000 / count, 2) if count else None
+
     steps = {step: spent(f'handrail_step_seconds_sum{{step="{step}"}}') for step in STEPS}
     calls = ("get", "put", "put_writes", "prune")
     checkpoints = {call: spent(f'handrail_checkpoint_seconds_sum{{call="{call}"}}') for call in calls}
     writes = spent("handrail_write_seconds_sum")
     return {
         "steps_ms": steps,
+        "guards_ms": {stage: spent(f'handrail_guarding_seconds_sum{{stage="{stage}"}}') for stage in STAGES},
+        "each_guard_ms": {
+            name.split('"')[1]: spent(name)
+            for name in sorted(after)
+            if name.startswith("handrail_guard_seconds_sum")
+        },
+        "guards_a_sentence_ms": mean('handrail_guarding_seconds{}{{stage="output"}}'),
         "writes_ms": writes,
         "checkpoints_ms": round(sum(checkpoints.values()), 2),
         "persistence_ms": round(writes + sum(checkpoints.values()), 2),

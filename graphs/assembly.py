@@ -19,6 +19,7 @@ from agents.escalation import LocalEscalation
 from agents.router import LocalRouter, RouterSettings
 from graphs.backend import Backend, open_backend
 from graphs.faults import Faults
+from graphs.guarding import require_own_words
 from graphs.hub import Hub
 from graphs.running import Running, hear
 from graphs.sabotage import NO_SABOTAGE, Sabotage
@@ -168,7 +169,9 @@ async def _outfit(
         # Over a shared database it may be another assistant's, which has knowledge of its own.
         known = base.of(settings.workspace, version.name)
         await known.index()
-        return sabotage.team(await (hire or partial(build_team, cache=cache))(version, known, encoder))
+        team = await (hire or partial(build_team, cache=cache))(version, known, encoder)
+        await require_own_words(team)
+        return sabotage.team(team)
 
     team = await hired(assistant)
     return _Outfit(encoder=encoder, knowledge=knowledge, team=team, hire=hired)

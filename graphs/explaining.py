@@ -28,6 +28,7 @@ _WHY: tuple[tuple[str, str], ...] = (
     ("check.suggest", "a person always answers on this subject"),
     ("router.second_question", "a part of it is for a person"),
     ("retrieve.nothing", "no article has anything on it"),
+    ("retrieve.left_out", "what the articles have on it did not pass a safety check"),
     ("draft.", "the articles do not answer it clearly enough"),
     ("check.", "the draft did not pass its checks"),
 )
@@ -263,6 +264,17 @@ def _reversal(decision: JSON) -> str:
     )
 
 
+def _consent(decision: JSON) -> str:
+    scopes = [f"{scope} {'yes' if agreed else 'no'}" for scope, agreed in decision["after"].items()]
+    removed = f"; {decision['removed']} examples were removed from datasets" if decision.get("removed") else ""
+    return f"The customer's consent was {decision['outcome']}: {', '.join(scopes)}{removed}."
+
+
+def _conversations(decision: JSON) -> str:
+    count = decision["conversations"]
+    return f"{count} conversation{'' if count == 1 else 's'}"
+
+
 _SAYS: Mapping[str, Callable[[JSON], str]] = {
     "route": _route,
     "retrieve": _retrieve,
@@ -278,5 +290,8 @@ _SAYS: Mapping[str, Callable[[JSON], str]] = {
     "said": lambda _decision: "No answer was drafted: policy has the text itself.",
     "review.raised": lambda _decision: "The review became more urgent and got more time.",
     "policy.changed": lambda decision: f"The files of {decision['assistant']} changed to {decision['after']}.",
+    "consent.changed": _consent,
+    "subject.exported": lambda decision: f"The data of a subject was exported: {_conversations(decision)}.",
+    "subject.erased": lambda decision: f"The data of a subject was erased: {_conversations(decision)}.",
     "conversation.erased": lambda _decision: "The conversation was erased; its decisions stay.",
 }

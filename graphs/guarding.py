@@ -6,17 +6,20 @@ and written to the ledger, whose reasons never quote the text that was judged: e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from graphs.effects import Performed
 from graphs.state import State, escalated
+from graphs.team import Team
 from graphs.turn import Turn
+from policies.errors import ConfigError
 from policies.guards import Guarding, GuardRequest
 from policies.rules import strictest
 from policies.types import Autonomy, Outcome, Passage, Reason, to_json
+from tools.assistants import Assistant
 
 NODES = {"input": "intake", "passage": "retrieve", "tool": "act", "output": "draft"}
 """The step that puts the guards of a stage."""
@@ -106,3 +109,28 @@ def held_back(state: State, turn: Turn, found: Guarding, **more: Any) -> State:
 def blocked(turn: Turn) -> str:
     """Return what the customer reads where policy blocks."""
     return turn.team.assistant.policy.messages.blocked
+
+
+async def require_own_words(team: Team) -> None:
+    """Make sure that what policy says itself may leave; raises ``ConfigError`` that names each text that may not.
+
+    These are the same for every customer, so they are looked at once, before anybody reads them.
+    """
+    wrong = []
+    for field, text in _own_words(team.assistant):
+        found = await team.guards.check(GuardRequest(stage="output", text=text, own=True))
+        wrong += [f"policy.yaml: {field}: {each.reason.text}" for each in found.failed]
+    if wrong:
+        raise ConfigError(
+            "\n".join(wrong),
+            remedy="Write it otherwise, or change the guard in `guards`.",
+            code="policy.own_words",
+        )
+
+
+def _own_words(assistant: Assistant) -> Iterator[tuple[str, str]]:
+    policy = assistant.policy
+    yield from ((f"messages.{name}", text) for name, text in policy.messages)
+    yield from ((f"answers.{name}", text) for name, text in policy.answers.items())
+    yield from ((f"templates.{name}", text) for name, text in policy.templates.items())
+    yield from ((f"rules.{rule.id}", rule.say) for rule in policy.rules if rule.say)

@@ -20,4 +20,7 @@ SEGMENT_SECONDS = Histogram(
     "handrail_segment_seconds", "From the claim of a run to its end or pause.", ["graph"], buckets=_FINE
 )
 GUARD_SECONDS = Histogram("handrail_guard_seconds", "One guard on one text.", ["guard"], buckets=_FINE)
+GUARDING_SECONDS = Histogram(
+    "handrail_guarding_seconds", "All guards of a place together on one text.", ["stage"], buckets=_FINE
+)
 FALLBACKS = Counter("handrail_fallbacks", "Times that something was done without a dependency.", ["dependency"])

@@ -19,7 +19,7 @@ from policies.guards import Binding, Finding, Guard, Guarding, GuardRequest, Sta
 from policies.rules import strictest
 from policies.types import Reason
 from tools.imports import without
-from tools.metrics import GUARD_SECONDS
+from tools.metrics import GUARD_SECONDS, GUARDING_SECONDS
 
 with without("rfc3987_syntax"), warnings.catch_warnings():
     # It builds command lines at import in a way that its own dependency has retired.
@@ -104,6 +104,13 @@ class Rails:
 
     async def _checked(self, request: GuardRequest) -> Guarding:
         findings: list[tuple[Binding, Finding]] = []
+        with GUARDING_SECONDS.labels(request.stage).time():
+            await self._run(request, findings)
+        ran = dict(findings)
+        bound = self.bound(request.stage)
+        return guarding([(each, ran.get(each) or _crashed(each.guard, "could not be run")) for each in bound])
+
+    async def _run(self, request: GuardRequest, findings: list[tuple[Binding, Finding]]) -> None:
         try:
             # The library passes an empty text unread.
             await self._rails[request.stage].validate(
@@ -111,10 +118,7 @@ class Rails:
             )
         except Exception:
             log.exception("the guards could not be run")
-            findings = []
-        ran = dict(findings)
-        bound = self.bound(request.stage)
-        return guarding([(each, ran.get(each) or _crashed(each.guard, "could not be run")) for each in bound])
+            findings.clear()
 
     def _remember(self, text: str, found: Guarding) -> None:
         self._recent[text] = found
