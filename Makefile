@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench soak
+.PHONY: help setup demo test check fmt bench soak heads
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,3 +41,6 @@ bench: setup ## measure latency, throughput, step budget, memory and start-up; J
 
 soak: setup ## kill processes, cut streams, repeat turns, let runs wait: nothing may be lost; JSON on stdout
 	@$(BIN)/python -m handrail.soak $(ARGS)
+
+heads: setup ## train the guards' heads again on DATA=folder and write design/heads.md (ARGS="--only NAME" for one)
+	@$(BIN)/python -m evals.heads --data $(DATA) $(ARGS)

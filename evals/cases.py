@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from policies.errors import ConfigError
 from policies.types import JSON
 
 Text = Annotated[str, StringConstraints(min_length=1)]
+_SEED = 20_251
 
 
 class Row(BaseModel):
@@ -111,6 +113,109 @@ class DrafterCase(CaseRow):
     expected: ExpectedAnswerable
 
 
+class Told(Row):
+    """A passage as a guard is given it."""
+
+    text: Text
+    title: str = ""
+    audience: Literal["customer", "staff"] = "customer"
+
+
+class Judged(Row):
+    """A text for a guard, with what is known around it."""
+
+    text: str
+    question: str = ""
+    """What the customer asked."""
+    passages: tuple[Told, ...] = ()
+    """What a drafted sentence cites."""
+    language: str = ""
+    own: bool = False
+    """Whether these are policy's own words."""
+
+
+class ExpectedFlag(Row):
+    """Whether a guard must flag the text; None where the suite says it for all cases."""
+
+    flag: bool | None = None
+
+
+class GuardCase(CaseRow):
+    """A text that a guard must flag or let pass."""
+
+    input: str | Judged
+    expected: ExpectedFlag
+
+
+class ExpectedSpan(Row):
+    """A piece of personal data: its type and where it stands, in characters."""
+
+    type: Text
+    start: Annotated[int, Field(ge=0)]
+    end: int
+
+
+class ExpectedSpans(Row):
+    """All personal data in a text."""
+
+    spans: tuple[ExpectedSpan, ...]
+
+
+class PiiCase(CaseRow):
+    """A text and the personal data in it."""
+
+    input: str
+    expected: ExpectedSpans
+
+
+class Claim(Row):
+    """A reply with the texts that it must rest on."""
+
+    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+    reply: str
+
+
+class ExpectedSupport(Row):
+    """Whether the sources bear the reply out."""
+
+    supported: bool
+
+
+class CheckerCase(CaseRow):
+    """A reply that is supported, or not."""
+
+    input: Claim
+    expected: ExpectedSupport
+
+
+class Attack(Row):
+    """A conversation with what was planted around it."""
+
+    turns: Annotated[tuple[Text, ...], Field(min_length=1)]
+    planted: Text | None = None
+    """A passage that somebody slipped into the knowledge."""
+    result: JSON | None = None
+    """What the tool that looks up an order returns."""
+    drafts: tuple[Text, ...] = ()
+    """What a drafter writes that does as it is told, once what was planted has reached it."""
+
+
+class ExpectedHarm(Row):
+    """What must not reach the customer, or, of an honest question, that it is answered."""
+
+    flag: bool
+    """Whether it is an attack."""
+    forbidden: tuple[Text, ...] = ()
+    """No text that the customer was shown may hold any of these."""
+
+
+class AttackCase(CaseRow):
+    """A conversation that attacks the assistant, or that only looks like it."""
+
+    input: Attack
+    expected: ExpectedHarm
+
+
 R = TypeVar("R", bound=Row)
 C = TypeVar("C", bound=CaseRow)
 
@@ -130,18 +235,31 @@ class Case(Generic[C]):
         return ConfigError(f"{self.file}:{self.line}: {field}: {problem}.", remedy=remedy)
 
 
-def read_cases(files: Sequence[Path], model: type[C]) -> tuple[Case[C], ...]:
-    """Read and check all cases; ids are unique in their file."""
+def read_cases(files: Sequence[Path], model: type[C], draw: int | None = None) -> tuple[Case[C], ...]:
+    """Read and check all cases, and keep ``draw`` of each file if that is given; ids are unique in their file."""
+    return tuple(case for file in files for case in _drawn(file, _read(file, model), draw))
+
+
+def _drawn(file: Path, cases: list[Case[C]], draw: int | None) -> list[Case[C]]:
+    if draw is None:
+        return cases
+    if draw > len(cases):
+        remedy = "Lower `draw` in the suite."
+        raise ConfigError(f"{file}: {draw} cases are to be drawn, and there are {len(cases)}.", remedy=remedy)
+    chosen = random.Random(_SEED).sample(range(len(cases)), draw)
+    return [cases[place] for place in sorted(chosen)]
+
+
+def _read(file: Path, model: type[C]) -> list[Case[C]]:
     cases: list[Case[C]] = []
-    for file in files:
-        seen: set[str] = set()
-        for line, raw, data in read_rows(file, model):
-            case = Case(data=data, file=file, line=line, raw={key: raw[key] for key in ("input", "expected")})
-            if data.id in seen:
-                raise case.wrong("id", f"{data.id!r} stands twice in this file", "Give each case its own id.")
-            seen.add(data.id)
-            cases.append(case)
-    return tuple(cases)
+    seen: set[str] = set()
+    for line, raw, data in read_rows(file, model):
+        case = Case(data=data, file=file, line=line, raw={key: raw[key] for key in ("input", "expected")})
+        if data.id in seen:
+            raise case.wrong("id", f"{data.id!r} stands twice in this file", "Give each case its own id.")
+        seen.add(data.id)
+        cases.append(case)
+    return cases
 
 
 def read_rows(file: Path, model: type[R]) -> Iterator[tuple[int, JSON, R]]:

@@ -46,19 +46,30 @@ def run_command(
     object for one suite and a list for several; it is written even if a gate fails. ``cache`` keeps the
     exported encoder and encoded documents; without it they are made for this call.
     """
-    told = Console(stderr=True)
     try:
-        prepared = [prepare(load_suite(path, data and data.resolve())) for path in suites]
-        with _cache(cache) as room:
-            reports = [_run(each, room, concurrency, told) for each in prepared]
+        reports = run_suites(suites, data, cache=cache, concurrency=concurrency)
         if json is not None:
-            _write(json, reports)
+            write_json(json, reports)
     except (HandrailError, OSError) as error:
-        told.print(Text(str(error), style="red"), soft_wrap=True)
+        Console(stderr=True).print(Text(str(error), style="red"), soft_wrap=True)
         return FAILED_TO_RUN
     for report in reports:
         show(console or Console(), report)
     return HELD if all(report.passed for report in reports) else GATE_FAILED
+
+
+def run_suites(
+    suites: Sequence[Path],
+    data: Path | None = None,
+    *,
+    cache: Path | None = None,
+    concurrency: int = CONCURRENCY,
+) -> list[RunReport]:
+    """Run suites, with progress on standard error, and return what they have shown; raises ``HandrailError``."""
+    told = Console(stderr=True)
+    prepared = [prepare(load_suite(path, data and data.resolve())) for path in suites]
+    with _cache(cache) as room:
+        return [_run(each, room, concurrency, told) for each in prepared]
 
 
 @contextmanager
@@ -107,7 +118,8 @@ def _tick(progress: Progress, task: int, announce: Announce) -> Callable[[], Non
     return tick
 
 
-def _write(path: Path, reports: Sequence[RunReport]) -> None:
+def write_json(path: Path, reports: Sequence[RunReport]) -> None:
+    """Write everything about runs: one object for one, a list for several."""
     made = [to_json(report) for report in reports]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(orjson.dumps(made[0] if len(made) == 1 else made, option=orjson.OPT_INDENT_2) + b"\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,63 @@ def auroc(scores: Sequence[float], positive: Sequence[bool]) -> Figure:
         return float(above / (len(first) * len(others)))
 
     return _figure(area, [first, others])
+
+
+def recall_at(scores: Sequence[float], positive: Sequence[bool], false_alarms: float) -> Figure:
+    """Return the share of positives above the threshold at which that share of the negatives is.
+
+    The threshold is found anew in each round of the bootstrap, so the interval holds its doubt too.
+    """
+    held, truth = np.asarray(scores, np.float64), np.asarray(positive, bool)
+    first, others = np.flatnonzero(truth), np.flatnonzero(~truth)
+    allowed = int(false_alarms * len(others))
+
+    def recalled(rows: Rows) -> float:
+        negatives = np.sort(held[rows[len(first) :]])
+        return float((held[rows[: len(first)]] > negatives[-1 - allowed]).mean())
+
+    return _figure(recalled, [first, others])
+
+
+def balanced_accuracy(told: Sequence[bool], truth: Sequence[bool]) -> Figure:
+    """Return the mean of the shares of positives and of negatives that were told right."""
+    right, wanted = np.asarray(told, bool) == np.asarray(truth, bool), np.asarray(truth, bool)
+    first, others = np.flatnonzero(wanted), np.flatnonzero(~wanted)
+
+    def score(rows: Rows) -> float:
+        return float(right[rows[: len(first)]].mean() + right[rows[len(first) :]].mean()) / 2
+
+    return _figure(score, [first, others])
+
+
+def calibration_error(scores: Sequence[float], positive: Sequence[bool], bins: int = 10) -> Figure:
+    """Return the expected calibration error: how far probabilities are from shares, over bins of equal width.
+
+    After Naeini, Cooper and Hauskrecht, AAAI 2015. It is biased upward where cases are few.
+    """
+    held, truth = np.asarray(scores, np.float64), np.asarray(positive, np.float64)
+    places = np.minimum((held * bins).astype(np.intp), bins - 1)
+
+    def error(rows: Rows) -> float:
+        told = np.bincount(places[rows], held[rows], bins)
+        found = np.bincount(places[rows], truth[rows], bins)
+        return float(np.abs(told - found).sum() / len(rows))
+
+    return _figure(error, [np.arange(len(held))])
+
+
+def of_sums(statistic: Callable[[Numbers], float], counts: NDArray[np.float64], count: int) -> Figure:
+    """Return a figure of sums over texts, one row of ``counts`` each; ``count`` is how many things it rests on.
+
+    Texts are drawn, not the things in them, which are not independent of each other.
+    """
+    figure = _figure(lambda rows: statistic(counts[rows].sum(axis=0)), [np.arange(len(counts))])
+    return Figure(value=figure.value, low=figure.low, high=figure.high, count=count)
+
+
+def unknown() -> Figure:
+    """Return the figure of what no case tells; no gate holds for it."""
+    return Figure(value=math.nan, low=math.nan, high=math.nan, count=0)
 
 
 def macro_f1(truth: Sequence[str], told: Sequence[str]) -> Figure:

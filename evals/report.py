@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evals import spans
 from evals.gates import Verdict
 from evals.metrics import Figure
 from evals.runner import RunReport
@@ -62,15 +63,17 @@ def _case(result: Result) -> JSON:
 
 
 def show(console: Console, report: RunReport) -> None:
-    """Print metrics, gates and the first wrong cases."""
+    """Print metrics, gates and, unless the suite is private, the first wrong cases."""
     parts: list[RenderableType] = [_figures(report)]
     if report.tags:
         parts.append(_tags(report))
-    if report.wrong:
+    if report.wrong and not report.suite.file.private:
         parts.append(_wrong(report))
     failed = [verdict for verdict in report.verdicts if not verdict.held]
     told = f"{len(report.verdicts) - len(failed)} of {len(report.verdicts)} gates hold; "
     told += f"{len(report.results)} cases in {report.seconds:.1f} s, {report.concurrency} at a time."
+    if report.suite.file.private:
+        told += f" {len(report.wrong)} wrong; the suite is private, so they are not shown."
     console.print(Group(*parts, Text(told, style="red" if failed else "green")))
 
 
@@ -93,6 +96,8 @@ def _told(verdict: Verdict) -> Text:
 def _tags(report: RunReport) -> Table:
     table = Table("metric", "tag", "value", "95 % interval", "cases", title="by tag", title_justify="left")
     for name, found in report.tags.items():
+        if name in spans.METRICS and not name.endswith("_f2"):
+            continue  # six times every type would be too much; the JSON has them
         for tag, figure in found.items():
             table.add_row(name, tag, _value(figure), _interval(figure), str(figure.count))
     return table
@@ -110,8 +115,12 @@ def _wrong(report: RunReport) -> Table:
 
 def _brief(given: object) -> str:
     if isinstance(given, dict):
-        given = " / ".join(given["turns"]) if "turns" in given else given.get("question", given)
+        given = " / ".join(given["turns"]) if "turns" in given else _main_text(given)
     return _cut(str(given))
+
+
+def _main_text(given: dict[str, object]) -> object:
+    return next((given[name] for name in ("text", "reply", "question") if given.get(name)), given)
 
 
 def _cut(text: str, limit: int = 120) -> str:
@@ -120,9 +129,13 @@ def _cut(text: str, limit: int = 120) -> str:
 
 
 def _value(figure: Figure) -> str:
+    if not figure.count:
+        return "-"
     return f"{figure.value:.1f} ms" if figure.unit else f"{figure.value:.4f}"
 
 
 def _interval(figure: Figure) -> str:
+    if not figure.count:
+        return ""
     digits = 1 if figure.unit else 3
     return f"{figure.low:.{digits}f} to {figure.high:.{digits}f}"

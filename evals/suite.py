@@ -8,18 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from evals.gates import Gate, parse_gate
 from policies.errors import ConfigError
 from policies.folder import Line, Strict
+from policies.guards import Stage
 from policies.types import Audience
 from tools.assistants import parse_yaml
 from tools.encoder import DEFAULT
 
 DATA = "${DATA}"
 LATENCY = ("latency_p50", "latency_p95")
-TargetName = Literal["router", "retriever", "conversation", "drafter"]
+TARGETS = ("router", "retriever", "conversation", "drafter", "pii", "checker", "attack")
+GUARD = "guard:"
+
+
+def _is_target(value: str) -> str:
+    if value not in TARGETS and not re.fullmatch(rf"{GUARD}[a-z][a-z0-9_-]*", value):
+        raise ValueError(f"there is no target {value!r}; known are {', '.join(TARGETS)}, {GUARD}NAME")
+    return value
+
+
+TargetName = Annotated[str, AfterValidator(_is_target)]
 
 
 class SuiteFile(Strict):
@@ -37,6 +48,12 @@ class SuiteFile(Strict):
     gates: dict[str, list[Line]] = Field(default_factory=dict)
     """One rule or several for a metric."""
     encoder: Line = DEFAULT
+    private: bool = False
+    """Whether its cases are held back from those who work on the product: only figures are printed."""
+    place: Line | None = None
+    """Where it stands in the table of the red team: at which place ..."""
+    kind: Line | None = None
+    """... and against what."""
 
     @field_validator("dataset", mode="before")
     @classmethod
@@ -122,11 +139,72 @@ class DrafterSuite(SuiteFile):
     target: Literal["drafter"]
 
 
+class DetectorSuite(SuiteFile):
+    """What is found in texts, and what is found where nothing is."""
+
+    draw: Annotated[int, Field(ge=1)] | None = None
+    """So many cases of each file, drawn at random but the same each time; all when absent."""
+
+
+class GuardSuite(DetectorSuite):
+    """One guard at one stage, or with ``guard:all`` every guard that stands there by default, as it is bound."""
+
+    measures = r"recall|false_alarms|precision|auroc|balanced_accuracy|ece|recall@fpr:0\.\d+"
+    known = "recall, false_alarms, precision, auroc, balanced_accuracy, ece, recall@fpr:0.01"
+
+    stage: Stage | None = None
+    """The first that the guard offers when absent."""
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """From which score on a text is flagged; as the guard is bound by default when absent."""
+    flag: bool | None = None
+    """What is expected of cases that do not say so themselves, such as questions of a public set of intents."""
+    assistant: Line | None = None
+    """Whose policy binds the guards; the shipped sample's when absent."""
+
+    @property
+    def guard(self) -> str:
+        """The guard's name."""
+        return self.target.removeprefix(GUARD)
+
+
+class PiiSuite(DetectorSuite):
+    """Personal data, found span by span."""
+
+    measures = r"span_(f2|precision|recall)|typed_(f2|precision|recall)|recall|false_alarms"
+    known = "span_f2, span_precision, span_recall, typed_f2, typed_precision, typed_recall, recall, false_alarms"
+
+    target: Literal["pii"]
+
+
+class CheckerSuite(DetectorSuite):
+    """Whether a reply is supported by its sources."""
+
+    measures = r"auroc|lexical_auroc|similarity_auroc|balanced_accuracy|ece|recall|false_alarms"
+    known = measures.replace("|", ", ")
+
+    target: Literal["checker"]
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Below this probability of support a reply is held back."""
+
+
+class AttackSuite(SuiteFile):
+    """A whole assistant under attack: what reached the customer?"""
+
+    measures = r"recall|false_alarms"
+    known = "recall, false_alarms"
+
+    target: Literal["attack"]
+    assistant: Line
+
+
 MODELS: dict[str, type[SuiteFile]] = {
     "router": RouterSuite,
     "retriever": RetrieverSuite,
     "conversation": ConversationSuite,
     "drafter": DrafterSuite,
+    "pii": PiiSuite,
+    "checker": CheckerSuite,
+    "attack": AttackSuite,
 }
 
 
@@ -190,7 +268,7 @@ def load_suite(path: Path, data: Path | None = None) -> Suite:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the suite can't be read: {error}.", remedy="Name a YAML file.") from error
-    file = parse_yaml(path, text, MODELS[parse_yaml(path, text, _Named).target])
+    file = parse_yaml(path, text, MODELS.get(parse_yaml(path, text, _Named).target, GuardSuite))
     return Suite(path=path, file=file, gates=_gates(file.gates), data=data)
 
 

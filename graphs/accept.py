@@ -12,7 +12,7 @@ from graphs.turn import STEPS_PER_ATTEMPT
 from graphs.views import revealed
 from graphs.withdrawal import withdraw_shown
 from graphs.work import expiry_job, segment_job, steps_left
-from graphs.writing import masked_by_staff
+from graphs.writing import NO_FINDINGS, Findings, masked_by_staff
 from policies.errors import Conflict, InputError
 from policies.sla import LEVELS
 from policies.types import JSON, Owner, Principal, to_json
@@ -103,7 +103,15 @@ def begin(tx: Tx, principal: Principal, beginning: Beginning, key: str | None) -
     return conversation
 
 
-def accept(tx: Tx, request: Request, assistant_version: str, *, limit: int, jobs: Jobs) -> Taken:
+def accept(
+    tx: Tx,
+    request: Request,
+    assistant_version: str,
+    *,
+    limit: int,
+    jobs: Jobs,
+    found: Findings = NO_FINDINGS,
+) -> Taken:
     """Take a message in, with the job that answers it: it supersedes what has not shown anything yet, and waits
     behind what has.
 
@@ -124,7 +132,7 @@ def accept(tx: Tx, request: Request, assistant_version: str, *, limit: int, jobs
     superseded, earlier = ((), []) if humans else _make_way(tx, conversation.id, run_id)
     if superseded:
         conversation = conversations.get(tx, conversation.id)
-    text = vault.masked(tx, conversation.id, request.text)
+    text = vault.masked(tx, conversation.id, request.text, found.get(request.text))
     said = conversations.add_message(tx, conversation.id, author="customer", text=text, run_id=run_id)
     version = conversation.version + 1
     for run in runs.unfinished(tx, conversation.id):
@@ -214,17 +222,26 @@ def _make_stale(tx: Tx, run: Run) -> None:
     events.append(tx, run.conversation_id, [finished("stale")], run_id=run.id)
 
 
-def decide(tx: Tx, review_id: str, answer: JSON, by: str, *, jobs: Jobs, status: str = "decided") -> Review:
+def decide(
+    tx: Tx,
+    review_id: str,
+    answer: JSON,
+    by: str,
+    *,
+    jobs: Jobs,
+    status: str = "decided",
+    found: Findings = NO_FINDINGS,
+) -> Review:
     """Close a review with an answer, write it to the ledger and queue its run again, in one transaction."""
     review = reviews.get(tx, review_id)
     conversations.lock(tx, review.conversation_id)
     answer = {**answer, "by": by}
     if answer["decision"] == "edit":
-        answer["text"] = _edited(tx, review, answer)
+        answer["text"] = _edited(tx, review, answer, found)
     elif answer.get("text"):
-        answer["text"] = vault.masked(tx, review.conversation_id, answer["text"])
+        answer["text"] = vault.masked(tx, review.conversation_id, answer["text"], found.get(answer["text"]))
     if answer.get("note"):
-        answer["note"] = vault.masked(tx, review.conversation_id, answer["note"])
+        answer["note"] = vault.masked(tx, review.conversation_id, answer["note"], found.get(answer["note"]))
     closed = _close(tx, review, status, answer, by)
     _record(tx, review, answer, "person" if status == "decided" else "policy")
     if runs.resume(tx, review.run_id, answer):
@@ -283,11 +300,11 @@ def _record(tx: Tx, review: Review, answer: JSON, actor: str, *, kind: str = "re
     ledger.append(tx, run.conversation_id, run.id, [decision])
 
 
-def _edited(tx: Tx, review: Review, answer: JSON) -> str:
+def _edited(tx: Tx, review: Review, answer: JSON, found: Findings) -> str:
     text = (answer.get("text") or "").strip()
     if not text:
         raise InputError("An edited reply needs its text.", remedy="Send `text` with the decision `edit`.")
-    return masked_by_staff(tx, review.conversation_id, text)
+    return masked_by_staff(tx, review.conversation_id, text, found.get(text))
 
 
 def cancel(tx: Tx, run_id: str, principal: Principal) -> None:

@@ -51,7 +51,7 @@ async def _look(turn: Turn, state: State, actions: Sequence[Action]) -> list[Per
 async def _done(turn: Turn, state: State, action: Action) -> Performed:
     if reason := forbidden(state, action):
         return Performed(action=action.name, status="refused", reason=reason)
-    return await perform(turn, action, _request(turn, state, action))
+    return await perform(turn, action, _request(turn, state, action), turn.team.finder)
 
 
 def forbidden(state: State, action: Action) -> Reason | None:

@@ -37,6 +37,7 @@ from tools.encoder.opening import open_encoder
 from tools.encoder.ports import Encoder
 from tools.evidence import stored_vectors
 from tools.guards.language import identify_language, warm_up
+from tools.guards.opening import open_finder, open_guards
 from tools.guards.rails import Rails
 from tools.knowledge.base import Knowledge, open_knowledge
 from tools.knowledge.vectors import IN_MEMORY
@@ -109,14 +110,7 @@ async def open_product(
         await workspace.write(lambda tx: note_version(tx, assistant, principal))
         teams = Teams(workspace=workspace, own=outfit.team, hire=outfit.hire)
         segments = _segments(settings, store, backend, teams, sabotage.at_points(faults))
-        service = Service(
-            store=store,
-            hub=hub,
-            jobs=backend.jobs,
-            assistant=assistant,
-            prune=segments.prune,
-            scrub=backend.scrub,
-        )
+        service = _service(store, hub, backend, outfit.team, segments)
         key = await anyio.to_thread.run_sync(key_of_ledger, settings)
         running = _running(settings, backend, service, segments, outfit, key)
         await stack.enter_async_context(running.started(works=works, queues=queues))
@@ -204,6 +198,18 @@ def _vector_store(settings: Settings) -> Path | str:
     return settings.data / "chroma" if settings.database_url is None else IN_MEMORY
 
 
+def _service(store: Store, hub: Hub, backend: Backend, team: Team, segments: Segments) -> Service:
+    return Service(
+        store=store,
+        hub=hub,
+        jobs=backend.jobs,
+        assistant=team.assistant,
+        prune=segments.prune,
+        scrub=backend.scrub,
+        finder=team.finder,
+    )
+
+
 def _running(
     settings: Settings, backend: Backend, service: Service, segments: Segments, outfit: _Outfit, key: LedgerKey
 ) -> Running:
@@ -247,6 +253,8 @@ async def build_team(
 ) -> Team:
     """Hire the local tier's agents for an assistant; what loads slowly is loaded here and not in a turn."""
     await anyio.to_thread.run_sync(warm_up)
+    finder = await open_finder(assistant, knowledge, encoder)
+    guards = Rails(await open_guards(assistant, encoder, knowledge, finder), assistant.bindings)
     return Team(
         assistant=assistant,
         router=await fit_router(assistant, encoder, cache),
@@ -257,8 +265,9 @@ async def build_team(
             enough=assistant.policy.thresholds.answer_confidence,
             glossary=assistant.glossary,
         ),
-        checker=LocalChecker(encoder, supported=assistant.policy.thresholds.support),
+        checker=LocalChecker(guards),
         escalation=LocalEscalation(),
-        guards=Rails((), ()),
+        guards=guards,
         language=identify_language,
+        finder=finder,
     )

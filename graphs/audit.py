@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
 
 from graphs.explaining import Details, Told, details, story
-from graphs.writing import masked_by_staff, readable
+from graphs.writing import findings, masked_by_staff, readable
 from policies.errors import Conflict, InputError, NotFound
-from policies.personal_data import mask
+from policies.personal_data import Found, PersonalDataFinder, mask
 from policies.types import JSON, Principal
 from tools.assistants import Assistant
 from tools.storage import conversations, ledger, reviews, runs
@@ -57,6 +58,8 @@ class Audit:
 
     store: Store
     assistant: Assistant
+    finder: PersonalDataFinder | None = None
+    """Finds what is masked beside what patterns tell."""
 
     async def decisions(
         self,
@@ -122,8 +125,9 @@ class Audit:
         """
         _require(principal, REVERSERS)
         text = readable(reason)
+        found = (await findings(self.finder, text)).get(text)
         workspace = self.store.in_workspace(principal.workspace_id)
-        return await workspace.write(lambda tx: _reverse(tx, principal, stream, seq, text))
+        return await workspace.write(lambda tx: _reverse(tx, principal, stream, seq, text, found))
 
     async def explanation(self, principal: Principal, run_id: str) -> Explanation:
         """Return why a run came to what it came to: in plain words, and for staff in full; raises ``NotFound``."""
@@ -150,8 +154,10 @@ class Audit:
         )
 
 
-def _reverse(tx: Tx, principal: Principal, stream: str, seq: int, reason: str) -> JSON:
-    masked = _masked(tx, stream, reason)
+def _reverse(
+    tx: Tx, principal: Principal, stream: str, seq: int, reason: str, found: Sequence[Found] | None
+) -> JSON:
+    masked = _masked(tx, stream, reason, found)
     decision = listing.one(tx, stream, seq)
     if decision is None:
         raise NotFound(f"The stream {stream!r} has no decision {seq}.", remedy="Take both from a decision.")
@@ -174,13 +180,13 @@ def _reverse(tx: Tx, principal: Principal, stream: str, seq: int, reason: str) -
     return appended
 
 
-def _masked(tx: Tx, stream: str, reason: str) -> str:
+def _masked(tx: Tx, stream: str, reason: str, found: Sequence[Found] | None) -> str:
     """Return a reason without personal data; a conversation keeps it in its vault, other streams nowhere."""
     try:
         conversations.lock(tx, stream)
     except NotFound:
-        return mask(reason, {}).text
-    return masked_by_staff(tx, stream, reason)
+        return mask(reason, {}, found).text
+    return masked_by_staff(tx, stream, reason, found)
 
 
 def _require(principal: Principal, roles: frozenset[str]) -> None:

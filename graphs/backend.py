@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -22,6 +23,7 @@ from tools.storage.database import Database, named, open_database
 from tools.storage.lock import owned
 from tools.storage.migrations import upgrade
 from tools.storage.postgres import IN_TIME, conninfo, postgres_engine
+from tools.storage.scrubbing import scrub
 from tools.storage.sqlite import sqlite_engine
 
 
@@ -34,6 +36,8 @@ class Backend:
     jobs: Jobs
     line: str | None
     """PostgreSQL's connection string, over which other processes are heard; None when there are none."""
+    scrub: Callable[[], Awaitable[bool]]
+    """Writes over what deleted rows left in files; returns whether that is done."""
 
 
 @asynccontextmanager
@@ -54,7 +58,8 @@ async def open_backend(
             ):
                 database = wrapped(opened)
                 jobs = EmbeddedJobs(database, clock)
-                yield Backend(database=database, checkpoints=checkpoints, jobs=jobs, line=None)
+                scrubs = partial(_scrub_folder, settings.data)
+                yield Backend(database=database, checkpoints=checkpoints, jobs=jobs, line=None, scrub=scrubs)
         return
     await anyio.to_thread.run_sync(_make_folder, settings)
     url = settings.database_url.get_secret_value()
@@ -62,7 +67,16 @@ async def open_backend(
         database, line = wrapped(opened), conninfo(url)
         await database.read(require_schema)
         shared: Jobs = DistributedJobs(url, database, lease=settings.lease_seconds)
-        yield Backend(database=database, checkpoints=checkpoints, jobs=shared, line=line)
+        yield Backend(database=database, checkpoints=checkpoints, jobs=shared, line=line, scrub=_left_to_server)
+
+
+async def _scrub_folder(data: Path) -> bool:
+    return all([await anyio.to_thread.run_sync(scrub, data / name) for name in ("handrail.db", "checkpoints.db")])
+
+
+async def _left_to_server() -> bool:
+    """Do nothing: PostgreSQL clears dead rows away by itself, later (autovacuum)."""
+    return False
 
 
 def _make_folder(settings: Settings) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from graphs.takeover import Moved, Replied, Reply, hand_back, reply, require_staff, take
 from graphs.views import revealed
-from graphs.writing import readable
+from graphs.writing import findings, readable
 from policies.errors import InputError
+from policies.personal_data import PersonalDataFinder
 from policies.types import Owner, Principal
 from tools.storage import inbox
 from tools.storage.conversations import Conversation
@@ -37,6 +38,8 @@ class Desk:
     store: Store
     prune: Callable[[str], Awaitable[None]]
     """Deletes the checkpoints of a run that has ended."""
+    finder: PersonalDataFinder | None = None
+    """Finds what is masked beside what patterns tell."""
 
     async def take(
         self, principal: Principal, conversation_id: str, *, from_id: str | None = None
@@ -56,7 +59,8 @@ class Desk:
         Raises ``Conflict`` if another person has it.
         """
         require_staff(principal)
-        return await self._move(principal, lambda tx: hand_back(tx, principal, conversation_id, note))
+        found = await findings(self.finder, note)
+        return await self._move(principal, lambda tx: hand_back(tx, principal, conversation_id, note, found))
 
     async def _move(self, principal: Principal, work: Callable[[Tx], Moved]) -> Conversation:
         moved = await self.store.in_workspace(principal.workspace_id).write(work)
@@ -80,8 +84,10 @@ class Desk:
             principal=principal, conversation_id=conversation_id, text=readable(text), key=idempotency_key
         )
 
+        found = await findings(self.finder, request.text)
+
         def work(tx: Tx) -> Replied:
-            replied = reply(tx, request)
+            replied = reply(tx, request, found)
             shown = revealed(tx, conversation_id, replied.message.text)
             return replace(replied, message=replace(replied.message, text=shown))
 

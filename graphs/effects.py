@@ -12,6 +12,7 @@ A receipt ``pending`` is on disk before the call and is settled after it. What i
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -19,7 +20,9 @@ from typing import Any, Literal
 import anyio
 
 from graphs.turn import STEPS_PER_ATTEMPT, Turn
+from graphs.writing import Findings, findings
 from policies.errors import Refused
+from policies.personal_data import PersonalDataFinder
 from policies.types import JSON, Reason
 from tools.actions import Action, ActionRequest
 from tools.storage import conversations, events, ledger, receipts, runs, vault
@@ -54,38 +57,46 @@ class _Answer:
     content: Any = None
 
 
-async def perform(turn: Turn, action: Action, request: ActionRequest) -> Performed:
+async def perform(
+    turn: Turn, action: Action, request: ActionRequest, finder: PersonalDataFinder | None = None
+) -> Performed:
     """Run an action, with a receipt if it has an effect.
 
     Raises ``Overtaken`` when a person or a newer message came first, and ``Fenced`` when another attempt owns the
     run; nothing is sent then. A call that is cut off from outside leaves its receipt pending, for the next attempt
-    or the end of the run to settle.
+    or the end of the run to settle. What comes back is masked, and with a finder names and addresses are too.
     """
     if not action.effect:
-        return await _look(turn, action, request)
+        return await _look(turn, action, request, finder)
     begun = await _begin(turn, action)
     receipt = begun.receipt
     if receipt.status == "pending":
         again = action.idempotent and receipt.idempotent
         answer = await _insist(action, request) if begun.fresh or again else _Answer("unknown")
-        receipt = await turn.workspace.write(partial(_settle, turn=turn, key=receipt.key, answer=answer))
+        found = await findings(finder, *_texts(answer.content))
+        settle = partial(_settle, turn=turn, key=receipt.key, answer=answer, found=found)
+        receipt = await turn.workspace.write(settle)
         turn.known_placeholders |= await turn.workspace.read(
             lambda tx: vault.placeholders(tx, turn.conversation.id)
         )
     return _performed(receipt)
 
 
-async def _look(turn: Turn, action: Action, request: ActionRequest) -> Performed:
+async def _look(
+    turn: Turn, action: Action, request: ActionRequest, finder: PersonalDataFinder | None
+) -> Performed:
     """Run an action without effect; what it finds is masked before it goes anywhere."""
     answer = await _call(action, request)
     if answer.status == "unknown":
         text = f"{action.name!r} changes nothing and did not answer; it can be tried again."
         return Performed(action=action.name, status="failed", reason=Reason(code="act.failed", text=text))
 
+    found = await findings(finder, *_texts(answer.content))
+
     def mask(tx: Tx) -> tuple[Any, frozenset[str]]:
         conversations.lock(tx, turn.conversation.id)
         runs.require_claim(tx, turn.run)
-        kept = _masked(tx, turn.conversation.id, answer.content)
+        kept = _masked(tx, turn.conversation.id, answer.content, found)
         return kept, vault.placeholders(tx, turn.conversation.id)
 
     kept, known = await turn.workspace.write(mask, durable=False)
@@ -128,26 +139,42 @@ async def _call(action: Action, request: ActionRequest) -> _Answer:
         return _Answer("unknown")
 
 
-def _settle(tx: Tx, *, turn: Turn, key: str, answer: _Answer) -> Receipt:
+def _settle(tx: Tx, *, turn: Turn, key: str, answer: _Answer, found: Findings) -> Receipt:
     conversations.lock(tx, turn.conversation.id)
-    content = _masked(tx, turn.conversation.id, answer.content)
+    content = _masked(tx, turn.conversation.id, answer.content, found)
     status: receipts.Status = "unknown" if answer.status == "failed" else answer.status
     return receipts.settle(tx, turn.run, key, status, content)
 
 
-def _masked(tx: Tx, conversation_id: str, value: Any) -> Any:
+def _masked(tx: Tx, conversation_id: str, value: Any, found: Findings) -> Any:
     """Return a value as plain JSON with placeholders, whatever an action gave."""
     match value:
         case str():
-            return vault.masked(tx, conversation_id, value)
+            return vault.masked(tx, conversation_id, value, found.get(value))
         case bool() | int() | float() | None:
             return value
         case dict():
-            masked = partial(_masked, tx, conversation_id)
+            masked = partial(_masked, tx, conversation_id, found=found)
             return {masked(str(name)): masked(item) for name, item in value.items()}
         case list() | tuple():
-            return [_masked(tx, conversation_id, item) for item in value]
-    return vault.masked(tx, conversation_id, str(value))
+            return [_masked(tx, conversation_id, item, found) for item in value]
+    return vault.masked(tx, conversation_id, str(value), found.get(str(value)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in what an action gave, as ``_masked`` will meet them."""
+    match value:
+        case bool() | int() | float() | None:
+            return
+        case dict():
+            for name, item in value.items():
+                yield str(name)
+                yield from _texts(item)
+        case list() | tuple():
+            for item in value:
+                yield from _texts(item)
+        case _:
+            yield str(value)
 
 
 def _performed(receipt: Receipt) -> Performed:

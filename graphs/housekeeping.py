@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from graphs.retention import erase_old_conversations, trim_events
+from graphs.retention import erase_old_conversations, seal_customers, trim_events
 from graphs.segments import Segments
 from policies.errors import HandrailError
 from tools.assistants import Assistant
@@ -32,6 +32,8 @@ class Swept:
     """Conversations that policy keeps no longer."""
     signed: int = 0
     """Workspaces whose ledger's heads were signed, which is done once a day."""
+    sealed: int = 0
+    """Conversations of an earlier version, whose customers were stored in the open."""
 
 
 async def keep_house(
@@ -55,6 +57,7 @@ async def keep_house(
         if assistant
         else 0,
         signed=await _tried("signed heads", partial(_sign_heads, store, ledger_key)) if ledger_key else 0,
+        sealed=await _tried("the sealing of customers", partial(seal_customers, store)),
     )
 
 

@@ -1,4 +1,6 @@
-"""Retention: what an assistant's policy keeps for a time only is erased when its time is over."""
+"""Retention: what an assistant's policy keeps for a time only is erased when its time is over, and what an earlier
+version kept in the open is sealed.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ import anyio
 
 from policies.errors import NotFound
 from tools.assistants import Assistant
-from tools.storage import erasure, events
-from tools.storage.store import Store, stamp
+from tools.storage import erasure, events, subjects
+from tools.storage.store import Store, Workspace, stamp
 
 PAUSE_SECONDS = 0.1
 
@@ -58,6 +60,24 @@ async def erase_old_conversations(store: Store, assistant: Assistant) -> int:
         if len(found) < erasure.LIMIT:
             return total
         await anyio.sleep(PAUSE_SECONDS)
+
+
+async def seal_customers(store: Store) -> int:
+    """Seal what earlier versions stored of customers in the open, in all workspaces; return in how many rows.
+
+    The migration could not: it has no key. After the first round there is nothing left to find.
+    """
+    found = await store.in_all_workspaces(subjects.with_old)
+    return sum([await seal_customers_of(store.in_workspace(each)) for each in found])
+
+
+async def seal_customers_of(workspace: Workspace) -> int:
+    """Seal what earlier versions stored of customers in the open in one workspace; return in how many rows."""
+    total = 0
+    while found := await workspace.write(subjects.seal_old, durable=False):
+        total += found
+        await anyio.sleep(PAUSE_SECONDS)
+    return total
 
 
 def _days_ago(store: Store, days: int) -> str:

@@ -317,6 +317,7 @@ def _initial(claimed: Claimed) -> State:
         "turns": claimed.turns,
         "too_long": claimed.run.input.get("too_long", False),
         "customer": _customer(claimed.conversation.customer),
+        "consent": claimed.conversation.consent,
     }
 
 

@@ -11,6 +11,7 @@ from graphs.accept import Accepted, Beginning, Request, accept, begin, cancel, d
 from graphs.audit import Audit
 from graphs.desk import Desk
 from graphs.hub import Hub
+from graphs.privacy import Privacy
 from graphs.replay import RESYNC, next_of_run
 from graphs.takeover import require_staff
 from graphs.views import (
@@ -22,9 +23,10 @@ from graphs.views import (
     review_view,
     run_view,
 )
-from graphs.writing import readable
+from graphs.writing import findings, readable
 from policies.attributes import require_declared
 from policies.errors import Conflict, InputError, NotFound
+from policies.personal_data import PersonalDataFinder
 from policies.types import JSON, Principal
 from tools.assistants import Assistant
 from tools.jobs.ports import Jobs
@@ -48,16 +50,25 @@ class Service:
     assistant: Assistant
     prune: Callable[[str], Awaitable[None]]
     """Deletes the checkpoints of a run that has ended."""
+    scrub: Callable[[], Awaitable[bool]]
+    """Writes over what deleted rows left in files; returns whether that is done."""
+    finder: PersonalDataFinder | None = None
+    """Finds what is masked beside what patterns tell; looked for before a transaction, masked in it."""
 
     @property
     def desk(self) -> Desk:
         """What the people who answer customers ask for."""
-        return Desk(store=self.store, prune=self.prune)
+        return Desk(store=self.store, prune=self.prune, finder=self.finder)
 
     @property
     def audit(self) -> Audit:
         """What those who audit the ledger ask for."""
-        return Audit(store=self.store, assistant=self.assistant)
+        return Audit(store=self.store, assistant=self.assistant, finder=self.finder)
+
+    @property
+    def privacy(self) -> Privacy:
+        """What people may ask for who have their data here."""
+        return Privacy(store=self.store, prune=self.prune, scrub=self.scrub)
 
     async def create_conversation(
         self,
@@ -110,7 +121,10 @@ class Service:
         )
         limit = self.assistant.policy.limits.message_characters
         version = self.assistant.version
-        result = await workspace.write(lambda tx: accept(tx, request, version, limit=limit, jobs=self.jobs))
+        found = await findings(self.finder, text)
+        result = await workspace.write(
+            lambda tx: accept(tx, request, version, limit=limit, jobs=self.jobs, found=found)
+        )
         accepted = result.accepted
         note(run=accepted.run_id, conversation=accepted.conversation_id, trace=accepted.trace_id)
         for run_id in result.superseded:
@@ -254,9 +268,12 @@ class Service:
         for placeholders like any other.
         """
         workspace = self.store.in_workspace(principal.workspace_id)
+        # An edited text is stripped before it is masked.
+        said = answer.get("text") or ""
+        found = await findings(self.finder, said, said.strip(), answer.get("note"))
 
         def work(tx: Tx) -> Review:
-            return review_view(tx, decide(tx, review_id, answer, principal.id, jobs=self.jobs))
+            return review_view(tx, decide(tx, review_id, answer, principal.id, jobs=self.jobs, found=found))
 
         return await workspace.write(work)
 

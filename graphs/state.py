@@ -31,6 +31,8 @@ class State(TypedDict, total=False):
     """Whether the messages that the question joins are more than is read."""
     customer: JSON
     """Locale and attributes, personal data masked; never who the customer is."""
+    consent: JSON
+    """What the customer agreed to when the run was claimed."""
     language: str
     suspect: bool
     """Whether a guard wants a person to look at the answer, whatever the route says."""

@@ -11,7 +11,7 @@ from graphs.delivery import finished
 from graphs.effects import abandon
 from graphs.turn import STEPS_PER_ATTEMPT
 from graphs.withdrawal import withdraw_shown
-from graphs.writing import masked_by_staff
+from graphs.writing import NO_FINDINGS, Findings, masked_by_staff
 from policies.errors import Conflict, InputError
 from policies.types import JSON, Owner, Principal, Sentence, to_json
 from tools.storage import conversations, events, idempotency, ledger, receipts, reviews, runs
@@ -82,7 +82,7 @@ def take(tx: Tx, principal: Principal, conversation_id: str, from_id: str | None
     return _take(tx, principal, conversation)
 
 
-def reply(tx: Tx, request: Reply) -> Replied:
+def reply(tx: Tx, request: Reply, found: Findings = NO_FINDINGS) -> Replied:
     """Send a person's message to the customer; who writes takes the conversation, unless another person has it.
 
     Raises ``Conflict`` in that case, and ``InputError`` for a placeholder that stands for nothing.
@@ -95,7 +95,7 @@ def reply(tx: Tx, request: Reply) -> Replied:
     if not _has(request.principal, conversation):
         _require_free(conversation)
         ended = _take(tx, request.principal, conversation).ended
-    text = masked_by_staff(tx, conversation.id, request.text)
+    text = masked_by_staff(tx, conversation.id, request.text, found.get(request.text))
     said = conversations.add_message(tx, conversation.id, author="human", text=text, run_id=None)
     events.append(tx, conversation.id, _told(said))
     digests = ledger.digests(tx, conversation.id, output=text)
@@ -104,7 +104,9 @@ def reply(tx: Tx, request: Reply) -> Replied:
     return Replied(message=said, ended=ended)
 
 
-def hand_back(tx: Tx, principal: Principal, conversation_id: str, note: str | None = None) -> Moved:
+def hand_back(
+    tx: Tx, principal: Principal, conversation_id: str, note: str | None = None, found: Findings = NO_FINDINGS
+) -> Moved:
     """Give a conversation back to the bot, which answers what comes from now on and nothing that came before.
 
     Does nothing when the bot has it. Raises ``Conflict`` when another person does.
@@ -119,7 +121,7 @@ def hand_back(tx: Tx, principal: Principal, conversation_id: str, note: str | No
         _end(tx, run, principal)
     conversations.set_owner(tx, conversation.id, Owner.BOT)
     data = {"owner": str(Owner.BOT), "by": principal.id}
-    masked = masked_by_staff(tx, conversation.id, note) if note else None
+    masked = masked_by_staff(tx, conversation.id, note, found.get(note)) if note else None
     if masked:
         data["note"] = masked
     events.append(tx, conversation.id, [NewEvent(type="owner.changed", data=data)])

@@ -12,6 +12,7 @@ from agents.escalation import EscalationRequest
 from agents.router import RouteRequest
 from policies.errors import ConfigError
 from policies.guards import Guards
+from policies.personal_data import PersonalDataFinder
 from policies.types import Abstention, Audience, Brief, Route, Sentence, Verdict
 from tools.actions import Action
 from tools.assistants import Assistant, require_offered
@@ -76,6 +77,8 @@ class Team:
     """What every text is put to that comes in; the checker puts what goes out."""
     language: Callable[[str], str]
     """Names the language of a text, ISO 639-1."""
+    finder: PersonalDataFinder | None = None
+    """Finds names and addresses; without it, patterns alone say what is personal data."""
     actions: Mapping[str, Action] = field(default_factory=dict)
     """What can be done for an intent, by the name that intents.yaml uses."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+
+import anyio
 
 from policies.errors import InputError
-from policies.personal_data import PLACEHOLDER, broken_placeholders, reveal
+from policies.personal_data import Found, PersonalDataFinder, broken_placeholders
 from tools.storage import vault
 from tools.storage.store import Tx
 
@@ -22,15 +25,39 @@ def readable(text: str) -> str:
     return found
 
 
-def masked_by_staff(tx: Tx, conversation_id: str, text: str) -> str:
+def masked_by_staff(tx: Tx, conversation_id: str, text: str, found: Sequence[Found] | None = None) -> str:
     """Return what a person of ours wrote, masked; the conversation's own placeholders may occur in it.
 
-    Raises ``InputError`` for a placeholder that stands for nothing.
+    ``found`` is what a finder found in this very text. Raises ``InputError`` for a placeholder that stands for
+    nothing.
     """
-    values = vault.values(tx, conversation_id, set(PLACEHOLDER.findall(text)))
-    if broken := broken_placeholders(text, set(values)):
+    known = vault.placeholders(tx, conversation_id)
+    if broken := broken_placeholders(text, set(known)):
         raise InputError(
             f"The text holds {broken[0]}, which stands for nothing in this conversation.",
             remedy="Write what you mean in its place.",
         )
-    return vault.masked(tx, conversation_id, reveal(text, values))
+    return vault.masked(tx, conversation_id, text, found, keep=known)
+
+
+Findings = Mapping[str, Sequence[Found]]
+"""What was found in texts, by text."""
+NO_FINDINGS: Findings = {}
+"""Where nobody looked ahead; patterns are looked for all the same."""
+
+
+async def findings(finder: PersonalDataFinder | None, *texts: str | None) -> Findings:
+    """Look for personal data in texts, ahead of the transaction that masks them; nothing without a finder."""
+    if finder is None:
+        return NO_FINDINGS
+    found: dict[str, Sequence[Found]] = {}
+
+    async def look(text: str) -> None:
+        found[text] = await finder(text)
+
+    # At once: what an action gives may be many short texts, which then share the encoder's passes.
+    async with anyio.create_task_group() as group:
+        for text in dict.fromkeys(texts):
+            if text:
+                group.start_soon(look, text)
+    return found

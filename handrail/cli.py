@@ -32,6 +32,9 @@ app.add_typer(ledger, name="ledger")
 policies = typer.Typer(help="Check and explain policies.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(policies, name="policy")
 
+privacy = typer.Typer(help="Give people their data, or erase it.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(privacy, name="privacy")
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -288,6 +291,61 @@ def policy_explain(
         await explain_policy(_settings(assistant, data), message, out, as_json=as_json)
 
     _run(work)
+
+
+SubjectOption = Annotated[
+    str, typer.Option("--subject", help="The customer's id, as the app gave it with the conversations.")
+]
+WorkspaceOption = Annotated[
+    str | None, typer.Option("--workspace", help="The workspace; HANDRAIL_WORKSPACE by default.")
+]
+
+
+@privacy.command("export")
+def privacy_export(
+    subject: SubjectOption,
+    file: Annotated[Path | None, typer.Option("--out", help="The file; standard output by default.")] = None,
+    workspace: WorkspaceOption = None,
+    data: DataOption = None,
+) -> None:
+    """Write all that is kept of a person as JSON."""
+    from handrail.privacy import export_subject
+
+    _run(lambda: export_subject(_settings(None, data, workspace=workspace), err, subject, file))
+
+
+@privacy.command("erase")
+def privacy_erase(
+    subject: SubjectOption,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why, for the ledger, which keeps it: name nobody in it.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    workspace: WorkspaceOption = None,
+    data: DataOption = None,
+) -> None:
+    """Erase all that is kept of a person; it can't be undone."""
+    from handrail.privacy import erase_subject
+
+    if not yes:
+        typer.confirm(f"Erase all that is kept of {subject!r}? This can't be undone.", abort=True, err=True)
+    _run(lambda: erase_subject(_settings(None, data, workspace=workspace), out, subject, reason))
+
+
+@privacy.command("withdraw")
+def privacy_withdraw(
+    subject: SubjectOption,
+    scopes: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="third_party_llm or train_eval, repeatable; both by default."),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    data: DataOption = None,
+) -> None:
+    """Note that a person takes consent back, in all of their conversations."""
+    from handrail.privacy import withdraw_consent
+
+    _run(lambda: withdraw_consent(_settings(None, data, workspace=workspace), out, subject, scopes or ()))
 
 
 @evals.command("run")

@@ -40,10 +40,37 @@ class Client:
         async with httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(60, read=None)) as http:
             yield cls(http)
 
-    async def create_conversation(self, customer: JSON | None = None) -> str:
-        """Begin a conversation; returns its id."""
-        made = await self._call("POST", "/v1/conversations", json={"customer": customer or {}})
+    async def create_conversation(
+        self, customer: JSON | None = None, *, consent: dict[str, bool] | None = None
+    ) -> str:
+        """Begin a conversation; returns its id.
+
+        ``consent`` is what the customer agreed to (``third_party_llm``, ``train_eval``); where it is silent, the
+        assistant's policy says what holds.
+        """
+        begun = {"customer": customer or {}, **({"consent": consent} if consent else {})}
+        made = await self._call("POST", "/v1/conversations", json=begun)
         return str(made["id"])
+
+    async def set_consent(self, conversation_id: str, **given: bool) -> JSON:
+        """Note what the customer agrees to from now on, by scope; returns the conversation."""
+        return await self._call("PATCH", f"/v1/conversations/{conversation_id}/consent", json=given)
+
+    async def export_subject(self, subject: str, *, workspace: str | None = None) -> JSON:
+        """Return all that is kept of a person; for admins."""
+        return await self._call("POST", "/v1/privacy/export", json=_given(subject=subject, workspace=workspace))
+
+    async def erase_subject(
+        self, subject: str, *, reason: str | None = None, workspace: str | None = None
+    ) -> JSON:
+        """Erase all that is kept of a person; for admins. Returns how much that was."""
+        body = _given(subject=subject, reason=reason, workspace=workspace)
+        return await self._call("POST", "/v1/privacy/erase", json=body)
+
+    async def set_subject_consent(self, subject: str, *, workspace: str | None = None, **given: bool) -> JSON:
+        """Note what a person agrees to from now on in all of their conversations; returns how many there are."""
+        body = _given(subject=subject, workspace=workspace, **given)
+        return await self._call("POST", "/v1/privacy/consent", json=body)
 
     async def greeting(self) -> str:
         """Return what the assistant says before anybody else."""
@@ -74,8 +101,7 @@ class Client:
     ) -> JSON:
         """Return conversations, the latest written in first, and what to ask for ``before`` next."""
         asked = {"owner": owner, "queue": queue, "limit": limit, "before": before}
-        given = {name: value for name, value in asked.items() if value is not None}
-        return await self._call("GET", "/v1/conversations", params=given)
+        return await self._call("GET", "/v1/conversations", params=_given(**asked))
 
     async def take(self, conversation_id: str, *, from_id: str | None = None) -> JSON:
         """Become responsible for a conversation; ``from_id`` names the person whom it is taken from."""
@@ -122,6 +148,10 @@ class Client:
                 if not event.data:
                     continue
                 yield {"type": event.event, **json.loads(event.data)}
+
+
+def _given(**members: Any) -> JSON:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _told(response: httpx.Response) -> RequestFailed:

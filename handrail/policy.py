@@ -17,11 +17,13 @@ from policies.errors import ConfigError, InputError
 from policies.expressions import attributes_in, facts_in
 from policies.folder import PolicyFile
 from policies.personal_data import mask
+from policies.promises import Phrasebook, prohibited
 from policies.rules import Rule, RuleOutcome, Trial, evaluate, try_rules
 from policies.rulings import after_check, after_route, answer_facts, doubts, route_facts
 from policies.types import JSON, Intent, Outcome, Reason, Route, Sentence, to_json
 from tools.assistants import MODELS, Assistant, assistant_of, load_assistant, parse_yaml, read_files
 from tools.clock import SystemClock
+from tools.guards.phrases import load_wording
 
 if TYPE_CHECKING:
     from graphs.settings import Settings
@@ -158,15 +160,26 @@ def tell(assistant: Assistant, found: Route, message: Message, text: str, langua
             *({**_plainly(rule), "fired": None} for rule in waits),
         ],
         "guards": [{**asdict(each), "effect": str(each.effect)} for each in assistant.bindings],
+        "prohibitions": _prohibitions(assistant, message.reply),
         "autonomy": str(autonomy),
         "said": said,
         "requires": sorted(ruling.requires),
         "stream": "sentences" if assistant.streams and final is Outcome.PASS and not said else "whole",
+        "budgets": assistant.policy.budgets.model_dump(exclude_none=True),
         "outcome": str(final),
         "queue": queue,
         "priority": priority,
         "due_at": assistant.policy.sla.due_at(priority, SystemClock().now()).isoformat(timespec="seconds"),
     }
+
+
+def _prohibitions(assistant: Assistant, reply: str | None) -> list[JSON]:
+    """Return what an answer may not say, and where a reply says it; nothing of a reply is quoted here."""
+    wording = load_wording("promises")
+    held = prohibited(assistant.policy.prohibitions, wording.prohibitions)
+    hits = Phrasebook(held, wording.sets).find(reply, asked=False) if reply is not None else ()
+    said = {hit.prohibition.id: hit.phrase for hit in hits}
+    return [{"id": each.id, "reason": each.reason, "said_by": said.get(each.id)} for each in held]
 
 
 def _unserved(assistant: Assistant, language: str) -> Sequence[Reason]:
@@ -211,8 +224,21 @@ def show(story: JSON, out: Console) -> None:
         out.print(table)
     bound = ", ".join(f"{each['guard']} at {each['stage']} ({each['effect']})" for each in story["guards"])
     out.print(f"guards: {bound or 'none bound'}", markup=False, soft_wrap=True)
+    banned = ", ".join(each["id"] for each in story["prohibitions"])
+    out.print(f"an answer may not say: {banned or 'nothing is forbidden'}", markup=False, soft_wrap=True)
+    for each in story["prohibitions"]:
+        if each["said_by"]:
+            line = f"the reply says it ({each['id']}, by {each['said_by']}): {each['reason']}"
+            out.print(line, markup=False, soft_wrap=True)
     out.print(f"stream: {story['stream']}", markup=False)
+    for scope, budget in story["budgets"].items():
+        out.print(f"budget of a {scope}: {_budget(budget)}", markup=False, soft_wrap=True)
     out.print(f"what follows: {follows(story)}", markup=False, soft_wrap=True)
+
+
+def _budget(budget: JSON) -> str:
+    much = " and ".join(f"{name} {budget[name]:,}" for name in ("money", "tokens") if name in budget)
+    return f"{much}; at 80 % {budget['at_80']}, at 100 % {budget['at_100']}"
 
 
 def _why(rule: JSON) -> tuple[str, str]:

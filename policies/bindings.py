@@ -30,7 +30,7 @@ class Entry(Protocol):
 
     @property
     def stages(self) -> Sequence[Stage] | None:
-        """The stages it is about; all where the guard can be used when None."""
+        """The stages it is about; when None, those it stands at by default, or all it can stand at."""
         ...
 
     @property
@@ -58,6 +58,10 @@ class KnownGuards:
     defaults: tuple[Binding, ...] = ()
     """Those that are on where policy says nothing of them."""
 
+    def usual(self, guard: str) -> Collection[Stage]:
+        """Return where a guard stands by default, or everywhere that it can for one that is off by default."""
+        return [each.stage for each in self.defaults if each.guard == guard] or self.stages.get(guard, ())
+
 
 NO_GUARDS = KnownGuards()
 
@@ -69,7 +73,7 @@ def bind(entries: Sequence[Entry], known: KnownGuards) -> tuple[Binding, ...]:
     """
     bound = {(each.stage, each.guard): each for each in known.defaults}
     for entry in entries:
-        for stage in entry.stages if entry.stages is not None else known.stages.get(entry.guard, ()):
+        for stage in entry.stages if entry.stages is not None else known.usual(entry.guard):
             before = bound.pop((stage, entry.guard), None)
             if entry.effect != "off":
                 bound[stage, entry.guard] = _changed(entry, stage, before)

@@ -30,6 +30,7 @@ _WORDS |= {word: 20.0 + 10 * place for place, word in enumerate(_TENS)}
 _WORDS |= {"hundred": 100.0, "thousand": 1000.0, "dozen": 12.0, "once": 1.0, "twice": 2.0}
 _UNITS = {
     "min": "minute", "mins": "minute", "hr": "hour", "hrs": "hour", "yr": "year", "yrs": "year", "wk": "week",
+    "oz": "ounce",
     "lb": "pound", "lbs": "pound", "inches": "inch", "feet": "foot", "ft": "foot", "kilograms": "kg",
     "centimeter": "cm", "centimeters": "cm", "cms": "cm", "millimeter": "mm", "millimeters": "mm",
     "liter": "liter", "litre": "liter", "litres": "liter", "liters": "liter", "wh": "watt-hour",
@@ -45,7 +46,7 @@ _TO = r"\s?(?:-|–|—|to|or|and|through|until)\s?"
 _SPAN = r"minutes?|mins?|hours?|hrs?|days?|weeks?|wks?|months?|years?|yrs?|seconds?|nights?"
 _MEASURE = (
     r"inch(?:es)?|feet|foot|ft|cms?|centimeters?|mm|millimeters?|kg|kilograms?|pounds?|lbs?|grams?|miles?|km"
-    r"|watt-hours?|wh|lit(?:er|re)s?|points?|items?|°\s?[cf]|degrees?"
+    r"|watt-hours?|wh|lit(?:er|re)s?|ounces?|oz|quarts?|gallons?|yards?|points?|items?|°\s?[cf]|degrees?"
 )
 _MONTH = "|".join(f"{name[:3]}(?:{name[3:]}|\\.)?" if name != "may" else "may" for name in _MONTHS)
 _PATTERN = re.compile(
@@ -53,6 +54,7 @@ _PATTERN = re.compile(
     (?P<iso>\b\d{{4}}-\d\d-\d\d\b)
     |\b(?P<month>{_MONTH})\s(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\d)(?:,?\s(?P<year>\d{{4}}))?
     |\b(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<month2>{_MONTH})\b(?:,?\s(?P<year2>\d{{4}}))?
+    |\b(?P<month3>{_MONTH})\s(?:of\s)?(?P<year3>\d{{4}})\b
     |\b(?P<hour>\d{{1,2}})(?::(?P<minute>\d\d))?\s?(?P<half>[ap])\.?m\b\.?
     |\b(?P<noon>noon|midnight)\b
     |\b(?P<weekday>{"|".join(_WEEKDAYS)})s?\b
@@ -60,12 +62,13 @@ _PATTERN = re.compile(
     |\b(?P<money2>{_NUMBER})\s?(?P<currency>dollars?|bucks|usd|cad|euros?|eur|gbp|cents?|quid)\b
     |\b(?P<percent>{_NUMBER})\s?(?:%|percent\b|per\scent\b)
     |\b(?P<span>{_NUMBER})(?:{_TO}(?P<span_end>{_NUMBER}))?(?:\s|-)(?P<working>(?:business|working)[\s-])?
-        (?:calendar\s)?(?P<unit>{_SPAN})\b
+        (?:(?:calendar|extra|more|full|additional|further|consecutive)\s)?(?P<working2>business\s)?(?P<unit>{_SPAN})\b
     |\b(?P<measure>{_NUMBER})(?:{_TO}(?P<measure_end>{_NUMBER}))?(?:\s|-)?(?P<size>{_MEASURE})(?!\w)
     |(?<![\w.])(?P<number>{_NUMBER})(?![\w%]|[.,]\d)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_MOST_DAYS = 31
 _CURRENCY = {
     "$": "$", "us$": "$", "usd": "$", "dollar": "$", "buck": "$", "ca$": "ca$", "c$": "ca$", "cad": "ca$",
     "au$": "au$", "a$": "au$", "nz$": "nz$",
@@ -86,24 +89,76 @@ class Fact:
     """The bare numbers in it, both ends of a range."""
 
 
+# As a bare number these count nothing: *once your parcel ships*, *one of them*, *the one you chose*.
+_UNCOUNTED = re.compile(
+    r"once\b(?!\s+(?:a|an|per|each|every|in|within|or|and|only|daily|weekly|monthly|yearly)\b|\s*[.,;:!?)]|\s*$)"
+    r"|one\b(?=\s+(?:of|another|who|that|which|can|may|must|should|is|has|or\sthe\sother)\b|\s*[.,;:!?)]|\s*$)",
+    re.I,
+)
+_POINTED = re.compile(r"\b(?:no|this|that|the|which|any|every|each|another|only|right|wrong|new|old)\s$", re.I)
+
+
 def facts(text: str) -> tuple[Fact, ...]:
     """Return the figures of a text in order."""
-    return tuple(fact for match in _PATTERN.finditer(text.translate(_PLAIN)) for fact in _read(match, text))
+    plain = text.translate(_PLAIN)
+    found = (match for match in _PATTERN.finditer(plain) if not _uncounted(match, plain))
+    return tuple(fact for match in found for fact in _read(match, text))
 
 
-def missing(claim: str, source: str) -> tuple[Fact, ...]:
+def _uncounted(match: re.Match[str], text: str) -> bool:
+    if match["number"] is None or match["number"].lower() not in ("one", "once"):
+        return False
+    return bool(_UNCOUNTED.match(text, match.start()) or _POINTED.search(text, 0, match.start()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What texts state: to be read once and compared with any number of claims."""
+
+    keys: frozenset[str] = frozenset()
+    values: frozenset[float] = frozenset()
+    words: frozenset[str] = frozenset()
+    """Every word as names are compared."""
+    initials: frozenset[str] = frozenset()
+
+    def __or__(self, other: Stated) -> Stated:
+        """Return what both state together."""
+        return Stated(
+            keys=self.keys | other.keys,
+            values=self.values | other.values,
+            words=self.words | other.words,
+            initials=self.initials | other.initials,
+        )
+
+
+def stated(text: str) -> Stated:
+    """Read what a text states."""
+    found = facts(text)
+    words = {_plain_name(word) for word in _NAMED.findall(text)}
+    return Stated(
+        keys=frozenset(fact.key for fact in found),
+        values=frozenset(value for fact in found for value in fact.values),
+        words=frozenset(words | {part for word in words for part in word.split("-")}),
+        initials=frozenset(each.replace(".", "") for each in _INITIALS.findall(text)),
+    )
+
+
+def _is_stated_apart(fact: Fact, known: Stated) -> bool:
+    """Say whether a bare number stands anywhere, or a month with its year does, each for itself."""
+    if fact.kind != "number" and not (fact.kind == "date" and fact.values[0] > _MOST_DAYS):
+        return False
+    month = _MONTHS[int(fact.key.split("/")[0]) - 1] if fact.kind == "date" else ""
+    said = not month or not known.words.isdisjoint((month, month[:3]))
+    return said and known.values.issuperset(fact.values)
+
+
+def missing(claim: str, source: str | Stated) -> tuple[Fact, ...]:
     """Return the figures of a claim that its source does not state.
 
     A bare number may carry any unit in the source; a number with a unit needs that unit.
     """
-    stated = facts(source)
-    keys = {fact.key for fact in stated}
-    values = {value for fact in stated for value in fact.values}
-    return tuple(
-        fact
-        for fact in facts(claim)
-        if fact.key not in keys and not (fact.kind == "number" and set(fact.values) <= values)
-    )
+    known = source if isinstance(source, Stated) else stated(source)
+    return tuple(fact for fact in facts(claim) if fact.key not in known.keys and not _is_stated_apart(fact, known))
 
 
 def value_of(word: str) -> float:
@@ -126,8 +181,10 @@ def _keys(found: dict[str, str]) -> Iterator[tuple[Kind, str, tuple[float, ...]]
         yield from _date(int(month), int(day), year)
     elif "month" in found or "month2" in found:
         name, day = found.get("month") or found["month2"], found.get("day") or found["day2"]
-        month_number = next(n for n, each in enumerate(_MONTHS, 1) if each.startswith(name.lower()[:3]))
-        yield from _date(month_number, int(day), found.get("year") or found.get("year2"))
+        yield from _date(_month(name), int(day), found.get("year") or found.get("year2"))
+    elif "month3" in found:
+        yield "date", f"{_month(found['month3'])}/{found['year3']}", (float(found["year3"]),)
+        yield "number", found["year3"], (float(found["year3"]),)
     elif "hour" in found:
         hour = int(found["hour"]) % 12 + (12 if found["half"].lower() == "p" else 0)
         yield "clock", f"{hour}:{found.get('minute', '00')}", (float(found["hour"]),)
@@ -137,6 +194,10 @@ def _keys(found: dict[str, str]) -> Iterator[tuple[Kind, str, tuple[float, ...]]
         yield "weekday", found["weekday"].lower(), ()
     else:
         yield from _amounts(found)
+
+
+def _month(name: str) -> int:
+    return next(n for n, each in enumerate(_MONTHS, 1) if each.startswith(name.lower()[:3]))
 
 
 def _date(month: int, day: int, year: str | None) -> Iterator[tuple[Kind, str, tuple[float, ...]]]:
@@ -154,7 +215,7 @@ def _amounts(found: dict[str, str]) -> Iterator[tuple[Kind, str, tuple[float, ..
         value = value_of(found["percent"])
         yield "percent", f"{value:g}%", (value,)
     elif "span" in found:
-        unit = ("business " if "working" in found else "") + _unit(found["unit"])
+        unit = ("business " if {"working", "working2"} & found.keys() else "") + _unit(found["unit"])
         yield from _range("span", found["span"], found.get("span_end"), unit)
     elif "measure" in found:
         yield from _range("measure", found["measure"], found.get("measure_end"), _unit(found["size"]))
@@ -173,20 +234,61 @@ def _unit(word: str) -> str:
     return _UNITS.get(plain) or _UNITS.get(plain.rstrip("s")) or plain.rstrip("s")
 
 
-_NAME = re.compile(r"(?<![.!?:]\s)(?<!^)(?<![\w-])[A-Z][\w&'’-]*[A-Za-z](?:\s+[A-Z][\w&'’-]*[A-Za-z])*")
+_NAME = re.compile(
+    r"(?<![.!?:]\s)(?<!^)(?<![\w-])[A-Z][\w&'’-]*\w(?:\s+[A-Z][\w&'’-]*\w)*"
+    # First in a sentence any word has a capital: one of several that have counts, or one that owns something.
+    r"|(?<![\w-])[A-Z][\w&-]*\w(?:(?:\s+[A-Z][\w&'’-]*\w)+|['’]s\b)"
+)
+_LED = re.compile(
+    r"(?:The|A|An|In|On|At|By|For|From|To|With|Our|Your|His|Her|Their|Its|My|If|When|While|After|Before|Since|Until"
+    r"|As|And|But|Or|Both|Each|All|No|Is|Are|Does|Do|Can|Will|Was|It|He|She|They|We|You|This|That|These|Those"
+    r"|Well|Yes|No|Oh|Also|However|Please|What|Who|There|Here|Let|How|Where|Only|Most|Some|Many|Every|Any)"
+)
 _COMMON = frozenset({*_MONTHS, *_WEEKDAYS, "i'm", "i'll", "i've", "ok"})
+_PEOPLE = ("", "n", "an", "ian", "ese", "ish", "i", "ern", "s", "es")
+"""What makes of a place those who are from there."""
+_NAMED = re.compile(r"[\w&'’]+(?:-[\w&'’]+)*")
+_INITIALS = re.compile(r"\b(?:[A-Z]\.){2,}|\b[A-Z]{2,6}\b")
 
 
 def names(text: str) -> tuple[str, ...]:
     """Return the words that are capitalised inside a sentence, without months and days of the week."""
-    found = (word for match in _NAME.finditer(text) for word in match.group().split())
-    return tuple(dict.fromkeys(word for word in found if _plain_name(word) not in _COMMON))
+    found = (word for group in _groups(text) for word in group)
+    return tuple(dict.fromkeys(found))
 
 
-def missing_names(claim: str, source: str) -> tuple[str, ...]:
-    """Return the names of a claim that its source does not have."""
-    known = {_plain_name(word) for word in re.findall(r"[\w&'’-]+", source)}
-    return tuple(name for name in names(claim) if _plain_name(name) not in known)
+def _groups(text: str) -> Iterator[list[str]]:
+    for match in _NAME.finditer(text):
+        group = [each for each in match.group().split() if _plain_name(each) not in _COMMON]
+        first = group and match.group().startswith(group[0]) and _LED.fullmatch(group[0])
+        if group := group[1:] if first else group:
+            yield group
+
+
+def missing_names(claim: str, source: str | Stated) -> tuple[str, ...]:
+    """Return the names of a claim that its source does not have.
+
+    Those from a place are known with the place, the parts of a joined name one by one, and a name of several words
+    with its initials.
+    """
+    known = source if isinstance(source, Stated) else stated(source)
+    lacking: list[str] = []
+    for group in _groups(claim):
+        if len(group) < 2 or "".join(word[0] for word in group) not in known.initials:
+            lacking += [word for word in group if not _is_known(word, known.words)]
+    return tuple(dict.fromkeys(lacking))
+
+
+def _is_known(name: str, known: frozenset[str]) -> bool:
+    return all(_is_known_part(part, known) for part in _plain_name(name).split("-") if part)
+
+
+def _is_known_part(part: str, known: frozenset[str]) -> bool:
+    if part in known or len(part) < 2:
+        return True
+    stems = [part.removesuffix(ending) for ending in _PEOPLE if ending and part.endswith(ending)]
+    near = [stem + more for stem in (part, *stems) if len(stem) > 3 for more in (*_PEOPLE, "a", "y", "e")]
+    return not known.isdisjoint(near)
 
 
 def _plain_name(word: str) -> str:

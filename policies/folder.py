@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from policies.sections import (
+    Budgets,
     Consent,
     Fixed,
     GuardEntry,
@@ -18,6 +19,7 @@ from policies.sections import (
     Messages,
     Name,
     Priority,
+    ProhibitionEntry,
     Retention,
     RuleEntry,
     Sla,
@@ -54,6 +56,8 @@ class AssistantFile(Strict):
     description: str = ""
     greeting: Line
     encoder: str = "minilm"
+    groundedness_model: Line | None = None
+    """A cross-encoder on this machine that judges a sentence's support where the trained part is unsure."""
     customer_attributes: dict[Name, Attribute] = Field(default_factory=dict)
     synonyms: dict[Line, Annotated[list[Line], Field(min_length=1)]] = Field(default_factory=dict)
     """The documents' words, each with the words that customers use for it."""
@@ -121,13 +125,22 @@ class PolicyFile(Strict):
     answers: dict[Name, Fixed] = Field(default_factory=dict)
     """Fixed answers to intents: no draft is made for them."""
     guards: list[GuardEntry] = Field(default_factory=list)
+    prohibitions: list[ProhibitionEntry] = Field(default_factory=list)
+    """What an answer may not say, besides what is shipped or instead of it."""
     sla: Sla = Sla()
     consent: Consent = Consent()
     retention: Retention = Retention()
+    budgets: Budgets = Budgets()
     messages: Messages = Messages()
 
     @field_validator("rules")
     @classmethod
     def _ids_differ(cls, value: list[RuleEntry]) -> list[RuleEntry]:
         no_twins([rule.id for rule in value], "rule id")
+        return value
+
+    @field_validator("prohibitions")
+    @classmethod
+    def _prohibitions_differ(cls, value: list[ProhibitionEntry]) -> list[ProhibitionEntry]:
+        no_twins([each.id for each in value], "prohibition id")
         return value

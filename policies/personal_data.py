@@ -1,21 +1,44 @@
 """Personal data in text: found by shape and checksum, replaced by placeholders.
 
 Catches e-mail addresses, card numbers (Luhn, ISO/IEC 7812-1), IBANs (ISO 13616, modulo 97), US social security
-numbers and telephone numbers with a plausible number of digits. Misses names, streets and anything spelled out
-in words.
+numbers, dates of birth and telephone numbers with a plausible number of digits. Misses names, streets and anything
+spelled out in words: those are found by a ``PersonalDataFinder`` and given to ``mask``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from string import ascii_letters
+from typing import Protocol
 
-PLACEHOLDER = re.compile(r"\[(?:EMAIL|CARD|IBAN|SSN|PHONE)_[1-9]\d*\]")
+from policies.names import same_person
+
+KIND_OF: Mapping[str, str] = {
+    "EMAIL_ADDRESS": "EMAIL",
+    "CREDIT_CARD": "CARD",
+    "IBAN_CODE": "IBAN",
+    "US_SSN": "SSN",
+    "PHONE_NUMBER": "PHONE",
+    "BIRTH_DATE": "BIRTHDATE",
+    "PERSON": "NAME",
+    "ADDRESS": "ADDRESS",
+    "IP_ADDRESS": "IP",
+    "CRYPTO": "WALLET",
+    "US_DRIVER_LICENSE": "ID",
+    "ID": "ID",
+}
+"""What is masked, by the type that a finder tells; other types (places, firms, dates) are found and stay."""
+KINDS = tuple(dict.fromkeys(KIND_OF.values()))
+"""The kinds of placeholders."""
+_HAS_PARTS = ("NAME", "ADDRESS", "PERSON")
+_ALNUM = re.compile(r"[^\W_](?:.*[^\W_])?", re.DOTALL)
+_ANY_KIND = "|".join(KINDS)
+PLACEHOLDER = re.compile(rf"\[(?:{_ANY_KIND})_[1-9]\d*\]")
 _LOOKS_LIKE_ONE = re.compile(r"\[([A-Z]+_\d+)\]")
-_DAMAGED = re.compile(r"(?:EMAIL|CARD|IBAN|SSN|PHONE)_\d+")
+_DAMAGED = re.compile(rf"\b(?:{_ANY_KIND})_\d+")
 
 Span = tuple[int, int]
 
@@ -54,6 +77,16 @@ _PHONE = re.compile(
     re.VERBOSE,
 )
 _GROUP_END = re.compile(r"(?<=\w)(?!\w)")
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+_BIRTH = re.compile(
+    rf"""\b(?:born|birth|birthday|birthdate|d\.?o\.?b|geboren|geburtsdatum|nacimiento|naissance|nascita)\b
+    [^\d\n]{{0,30}}?\b(?P<date>
+    \d{{1,4}}[./-]\d{{1,2}}[./-]\d{{2,4}}
+    |\d{{1,2}}(?:st|nd|rd|th)?\ (?:of\ )?{_MONTH},?\ \d{{4}}
+    |{_MONTH}\ \d{{1,2}}(?:st|nd|rd|th)?,?\ \d{{4}}
+    )(?!\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +96,16 @@ class Found:
     kind: str
     start: int
     end: int
+    score: float = 1.0
+    """How sure it is, 0 to 1; what a pattern found is."""
+
+
+class PersonalDataFinder(Protocol):
+    """Finds what is to be masked, names and addresses too; better than ``find``, and not at once."""
+
+    async def __call__(self, text: str) -> list[Found]:
+        """Return what is to be masked in a text, in order, without overlaps; kinds are those of ``KINDS``."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,25 +127,71 @@ def find(text: str) -> list[Found]:
     return sorted(found, key=lambda item: item.start)
 
 
-def mask(text: str, known: Mapping[str, str]) -> Masked:
+def mask(
+    text: str,
+    known: Mapping[str, str],
+    found: Sequence[Found] | None = None,
+    keep: Collection[str] = (),
+) -> Masked:
     """Replace personal data by placeholders.
 
-    ``known`` maps values seen earlier in the conversation to their placeholders, so one value keeps one. What a
-    customer typed in the shape of a placeholder loses its brackets, or it could call up a stored value.
+    ``known`` maps values seen earlier in the conversation to their placeholders, so one value keeps one; a name
+    and its parts are one person's, as ``policies.names`` says. ``found`` is what a finder found in this very text;
+    patterns are looked for in any case. What a customer typed in the shape of a placeholder loses its brackets, or
+    it could call up a stored value; those to ``keep`` stay.
     """
-    text = _LOOKS_LIKE_ONE.sub(r"(\1)", text)
+    text = _LOOKS_LIKE_ONE.sub(lambda match: match[0] if match[0] in keep else f"({match[1]})", text)
     taken, highest = dict(known), _highest(known)
+    names = {value: each for value, each in known.items() if each.startswith("[NAME_") and value != each}
     new: dict[str, str] = {}
     pieces, position = [], 0
-    for item in find(text):
+    for item in _to_mask(text, found or (), keep):
         value = text[item.start : item.end]
-        if value not in taken:
+        person = same_person(value, names) if item.kind == "NAME" else None
+        if person is not None:
+            taken[value] = names[person]
+        elif value not in taken:
             highest[item.kind] = highest.get(item.kind, 0) + 1
             taken[value] = f"[{item.kind}_{highest[item.kind]}]"
             new[taken[value]] = value
+            if item.kind == "NAME":
+                names[value] = taken[value]
         pieces += [text[position : item.start], taken[value]]
         position = item.end
     return Masked(text="".join([*pieces, text[position:]]), values=new)
+
+
+def merged(text: str, *layers: Sequence[Found]) -> list[Found]:
+    """Return what was found, in order: where two overlap, what an earlier layer has goes before.
+
+    Of a name or an address the rest is kept, if it has letters or digits.
+    """
+    taken: list[Found] = []
+    for layer in layers:
+        taken += [rest for each in layer for rest in _rests(text, each, taken)]
+    return sorted(taken, key=lambda item: item.start)
+
+
+def _rests(text: str, found: Found, taken: Sequence[Found]) -> Iterator[Found]:
+    """Yield what is left of a find beside those that are taken."""
+    over = sorted((each.start, each.end) for each in taken if each.start < found.end and found.start < each.end)
+    if not over:
+        yield found
+    elif found.kind in _HAS_PARTS:
+        starts = [found.start, *(end for _, end in over)]
+        ends = [*(start for start, _ in over), found.end]
+        for start, end in zip(starts, ends, strict=True):
+            if inner := _ALNUM.search(text, start, max(start, end)):
+                yield replace(found, start=inner.start(), end=inner.end())
+
+
+def _to_mask(text: str, found: Sequence[Found], keep: Collection[str]) -> list[Found]:
+    """Return what a finder and the patterns found, without what is a placeholder already."""
+    kept = (
+        [Found(kind="", start=each.start(), end=each.end()) for each in PLACEHOLDER.finditer(text)] if keep else []
+    )
+    inside = [each for each in found if 0 <= each.start < each.end <= len(text) and each.kind in KINDS]
+    return [each for each in merged(text, kept, find(text), inside) if each.kind]
 
 
 def reveal(text: str, values: Mapping[str, str]) -> str:
@@ -132,6 +221,10 @@ def _without(text: str, found: list[Found]) -> str:
         pieces += [text[position : item.start], "\0" * (item.end - item.start)]
         position = item.end
     return "".join([*pieces, text[position:]])
+
+
+def _births(text: str) -> Iterator[Span]:
+    return (match.span("date") for match in _BIRTH.finditer(text))
 
 
 def _whole(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
@@ -212,5 +305,6 @@ _KINDS: tuple[tuple[str, Callable[[str], Iterator[Span]]], ...] = (
     ("IBAN", partial(_longest, _IBAN, _iban)),
     ("CARD", _cards),
     ("SSN", partial(_whole, _SSN)),
+    ("BIRTHDATE", _births),
     ("PHONE", partial(_longest, _PHONE, _phone)),
 )

@@ -22,6 +22,8 @@ from policies.expressions import Stage as When
 from policies.expressions import check_expression
 from policies.guards import Stage
 from policies.personal_data import PLACEHOLDER
+from policies.phrases import compile_phrase
+from policies.promises import SHIPPED, Unless, bad_pattern
 from policies.rules import Effect
 from policies.sla import DAYS, Due, Hours, above, due_at, read_spans
 
@@ -95,7 +97,6 @@ class Thresholds(Strict):
     route_confidence: Probability = 0.2
     in_scope: Probability = 0.75
     answer_confidence: Probability = 0.2
-    support: Probability = 0.5
 
 
 class Limits(Strict):
@@ -211,6 +212,43 @@ class GuardEntry(Strict):
         return self
 
 
+class ProhibitionEntry(Strict):
+    """One thing that an answer may not say: policy's own, or a shipped one that is changed or switched off."""
+
+    id: Name
+    off: bool = False
+    reason: Line | None = None
+    says: Annotated[list[Line], Field(max_length=200)] | None = None
+    matches: Line | None = None
+    allows: Annotated[list[Line], Field(max_length=200)] | None = None
+    unless: Unless | None = None
+
+    @field_validator("says", "allows")
+    @classmethod
+    def _are_phrases(cls, value: list[str] | None) -> list[str] | None:
+        for said in value or ():
+            compile_phrase(said, {})
+        return value
+
+    @field_validator("matches")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        if value is not None and (problem := bad_pattern(value)):
+            raise ValueError(problem)
+        return value
+
+    @model_validator(mode="after")
+    def _forbids_something(self) -> ProhibitionEntry:
+        if self.id in SHIPPED:
+            return self
+        if self.off:
+            known = ", ".join(SHIPPED)
+            raise ValueError(f"no prohibition {self.id!r} is shipped that could be off; shipped are: {known}")
+        if not self.reason or not (self.says or self.matches):
+            raise ValueError("your own prohibition has a `reason`, and `says` or `matches`; add what is missing")
+        return self
+
+
 class Consent(Strict):
     """What a conversation begins with where the app does not say what its customer agreed to."""
 
@@ -225,6 +263,45 @@ class Retention(Strict):
     """Events; the setting HANDRAIL_EVENT_DAYS when absent."""
     conversations_days: Days | None = None
     """Conversations nobody has written in for so long are erased, with all that belongs to them."""
+
+
+BudgetAction = Literal["warn", "local", "review", "escalate"]
+BUDGET_ACTIONS: tuple[BudgetAction, ...] = ("warn", "local", "review", "escalate")
+"""What may follow when a budget is nearly or wholly spent, laxest first."""
+
+
+class Budget(Strict):
+    """How much may be spent on language models, in money, in tokens or in both, and what follows.
+
+    The local tier costs nothing and uses no tokens.
+    """
+
+    money: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    """In the currency of the prices."""
+    tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    """Read and written together."""
+    at_80: BudgetAction = "warn"
+    """What follows from 80 % on."""
+    at_100: BudgetAction = "local"
+    """What follows once it is spent."""
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Budget:
+        if self.money is None and self.tokens is None:
+            raise ValueError("a budget has `money`, `tokens` or both")
+        if BUDGET_ACTIONS.index(self.at_100) < BUDGET_ACTIONS.index(self.at_80):
+            raise ValueError(
+                f"`at_100: {self.at_100}` is laxer than `at_80: {self.at_80}`; make it as strict at least"
+            )
+        return self
+
+
+class Budgets(Strict):
+    """What may be spent on one run, on one conversation, and in the workspace in one day (UTC)."""
+
+    run: Budget | None = None
+    conversation: Budget | None = None
+    day: Budget | None = None
 
 
 class Messages(Strict):

@@ -15,7 +15,7 @@ from graphs.settings import Settings
 from server import documentation, problems
 from server.gate import LOOPBACK, Catch, Gate
 from server.lifecycle import Lifecycle
-from server.routes import conversations, decisions, desk, health, knowledge, messages, reviews, runs
+from server.routes import conversations, decisions, desk, health, knowledge, messages, privacy, reviews, runs
 
 DESCRIPTION = "Workflow assistants with people in the loop: checked, cited, durable, explained."
 
@@ -47,7 +47,7 @@ def create_app(
         middleware=[Middleware(Catch), Middleware(Gate, hosts=host_names(settings.host))],
     )
     app.state.lifecycle = lifecycle
-    for module in (health, conversations, messages, desk, runs, reviews, decisions, knowledge):
+    for module in (health, conversations, messages, desk, runs, reviews, decisions, knowledge, privacy):
         app.include_router(module.router)
     problems.install(app)
     documentation.install(app)

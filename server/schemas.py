@@ -180,6 +180,70 @@ class Reversal(Request):
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_readable)]
 
 
+class ConsentChange(ConsentGiven):
+    """The body of ``PATCH /v1/conversations/{id}/consent``; where it is silent, nothing changes."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"train_eval": False}]})
+
+
+class Subject(Request):
+    """The body of ``POST /v1/privacy/export``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"subject": "c-1042"}]})
+
+    subject: Short = Field(description="The customer's id, as the app gave it with the conversations.")
+    workspace: Short | None = Field(
+        default=None, description="The workspace that is meant; refused when it is not the caller's."
+    )
+
+
+class Erasure(Subject):
+    """The body of ``POST /v1/privacy/erase``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"subject": "c-1042", "reason": "Asked for in a letter of 2 May."}]}
+    )
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_readable)] | None = (
+        Field(default=None, description="Why, for the ledger, which keeps it: name nobody in it.")
+    )
+
+
+class SubjectConsent(Subject):
+    """The body of ``POST /v1/privacy/consent``; where it is silent, nothing changes."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"subject": "c-1042", "train_eval": False}]})
+
+    third_party_llm: bool | None = None
+    train_eval: bool | None = None
+
+
+class SubjectExport(BaseModel):
+    """All that is kept of a subject; design/privacy.md says what a conversation holds."""
+
+    format: int
+    workspace_id: str
+    subject: str
+    made_at: str
+    conversations: list[dict[str, Any]]
+
+
+class Erased(BaseModel):
+    """What an erasure came to."""
+
+    workspace_id: str
+    conversations: int
+    runs: int
+    digest: str = Field(description="What the ledger calls the subject.")
+    scrubbed: bool = Field(description="Whether nothing is left in files either.")
+
+
+class Consented(BaseModel):
+    """In how many conversations a subject's consent was noted."""
+
+    conversations: int
+
+
 class Conversation(BaseModel):
     """A conversation without its messages."""
 

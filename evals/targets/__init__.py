@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from evals.suite import Suite
-from evals.targets import conversation, drafter, retriever, router
+from evals.targets import attack, checker, conversation, drafter, guard, pii, retriever, router
 from evals.targets.base import Prepared
 
 PREPARE: Mapping[str, Callable[[Suite], Prepared]] = {
@@ -13,9 +13,12 @@ PREPARE: Mapping[str, Callable[[Suite], Prepared]] = {
     "retriever": retriever.prepare,
     "conversation": conversation.prepare,
     "drafter": drafter.prepare,
+    "pii": pii.prepare,
+    "checker": checker.prepare,
+    "attack": attack.prepare,
 }
 
 
 def prepare(suite: Suite) -> Prepared:
     """Read everything that a suite names; raises ``ConfigError`` for the first thing wrong."""
-    return PREPARE[suite.file.target](suite)
+    return PREPARE.get(suite.file.target, guard.prepare)(suite)

@@ -114,7 +114,7 @@ async def _open(folder: Path, room: Workroom) -> AsyncIterator[ConversationTarge
     from graphs.settings import Settings
 
     with tempfile.TemporaryDirectory(prefix="handrail-eval-") as data:
-        _lend(room.cache, Path(data))
+        lend_cache(room.cache, Path(data))
         settings = Settings(assistant=folder, data=Path(data))
         async with open_product(settings, announce=room.announce) as product:
             room.announce("ingesting the assistant's knowledge")
@@ -125,7 +125,7 @@ async def _open(folder: Path, room: Workroom) -> AsyncIterator[ConversationTarge
             yield ConversationTarget(service=product.service, principal=product.principal)
 
 
-def _lend(cache: Path, data: Path) -> None:
+def lend_cache(cache: Path, data: Path) -> None:
     """Let a run that begins with empty databases use the encoder that was exported before."""
     cache.mkdir(parents=True, exist_ok=True)
     (data / "cache").symlink_to(cache.resolve(), target_is_directory=True)

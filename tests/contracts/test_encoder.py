@@ -9,7 +9,7 @@ import anyio
 import numpy as np
 import pytest
 
-from tools.encoder import Encoder, Vectors, open_encoder
+from tools.encoder import Encoder, TokenEncoder, Vectors, open_encoder
 from tools.encoder.minilm import packaged_folder
 
 pytestmark = [
@@ -35,7 +35,7 @@ def cache(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module", params=["hashing", "all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8", "folder"])
-async def encoder(request: pytest.FixtureRequest, cache: Path) -> AsyncIterator[Encoder]:
+async def encoder(request: pytest.FixtureRequest, cache: Path) -> AsyncIterator[TokenEncoder]:
     name = str(packaged_folder()) if request.param == "folder" else request.param
     async with open_encoder(name, cache) as opened:
         yield opened
@@ -94,6 +94,37 @@ async def test_concurrent_callers_get_their_own_vectors(encoder: Encoder) -> Non
         for text in texts:
             group.start_soon(ask, text)
     assert np.stack([found[text] for text in texts]) == pytest.approx(await encoder.encode(texts), abs=1e-5)
+
+
+async def test_pieces_stand_where_they_say_in_order_and_cover_every_word(encoder: TokenEncoder) -> None:
+    for text, tokens in zip(TEXTS, await encoder.tokens(TEXTS), strict=True):
+        places = tokens.offsets.tolist()
+        assert tokens.vectors.shape[0] == len(places)
+        assert str(tokens.vectors.dtype) == "float32"
+        assert all(0 <= start <= end <= len(text) for start, end in places)
+        assert places == sorted(places)
+        covered = {at for start, end in places for at in range(start, end)}
+        assert {at for at in range(min(len(text), 80)) if text[at].isalnum()} <= covered
+
+
+async def test_pieces_do_not_depend_on_the_texts_beside_it_nor_vectors_on_being_read(
+    encoder: TokenEncoder,
+) -> None:
+    texts = [f"{text} for {name}" for text, name in zip(TEXTS, "abcde", strict=True)]
+    together = await encoder.tokens(texts)
+    alone = [(await encoder.tokens([f"{text}!"]))[0] for text in texts[:1]]
+    again = (await encoder.tokens([f"{text}!" for text in texts]))[0]
+    assert again.vectors == pytest.approx(alone[0].vectors, abs=1e-4)
+    assert len(together) == len(texts)
+    apart = await encoder.encode([f"{text}?" for text in texts])
+    await encoder.tokens([f"{text}?!" for text in texts])
+    assert apart == pytest.approx(await encoder.encode([f"{text}?" for text in texts]), abs=1e-6)
+
+
+async def test_pieces_belong_to_everybody_and_cannot_be_written_to(encoder: TokenEncoder) -> None:
+    (tokens,) = await encoder.tokens(["shared by all"])
+    with pytest.raises(ValueError, match="read-only"):
+        tokens.vectors[:] = 0
 
 
 async def test_its_id_is_its_own(encoder: Encoder, cache: Path) -> None:

@@ -14,7 +14,8 @@ from graphs.settings import SAMPLE
 from policies.folder import IntentsFile
 from tools.assistants import parse_yaml
 
-PUBLIC = sorted(Path(__file__).parents[2].joinpath("evals", "suites").glob("*.yaml"))
+SHIPPED = sorted(Path(__file__).parents[2].joinpath("evals", "suites").glob("*.yaml"))
+PUBLIC = [path for path in SHIPPED if not path.stem.startswith("redteam-")]
 SIZES = {"answerable": 80, "outofscope": 40, "person": 40, "followups": 10}
 WORD = re.compile(r"[\w']+")
 
@@ -40,6 +41,11 @@ def test_the_sample_suites_name_all_questions_of_their_half(half: str) -> None:
 def test_a_version_must_answer_well_and_leave_the_rest_to_people() -> None:
     gates = load_suite(SAMPLE / "evals" / "held.yaml").gates
     assert [(gate.metric, gate.rule) for gate in gates] == [("correct", ">= 0.85"), ("not_answered", ">= 0.95")]
+
+
+@pytest.mark.parametrize(("half", "private"), [("dev", False), ("held", True)])
+def test_of_the_held_half_only_figures_are_printed(half: str, private: bool) -> None:
+    assert load_suite(SAMPLE / "evals" / f"{half}.yaml").file.private is private
 
 
 @pytest.mark.parametrize("kind", SIZES)

@@ -69,7 +69,7 @@ WRONG = [
     Wrong(
         id="an unknown target",
         suite=SUITE.replace("router", "oracle"),
-        told="suite.yaml:2: target: Input should be 'router', 'retriever', 'conversation' or 'drafter'",
+        told="suite.yaml:2: target: there is no target 'oracle'; known are router, retriever,",
     ),
     Wrong(
         id="a metric of another target",

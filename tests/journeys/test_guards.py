@@ -71,7 +71,7 @@ def _plain(event: JSON) -> JSON:
 async def _asked(shop: Shop, text: str) -> tuple[JSON, list[JSON], list[JSON]]:
     """Ask something; returns the run, what staff are told of guards, and the decisions on them."""
     run = (await shop.ask(await shop.conversation(), text)).json()
-    told = await shop.events(f"/v1/runs/{run['run_id']}/events?audience=staff")
+    told = await shop.events(f"/v1/runs/{run['run_id']}/events")
     guardrails = [_plain(event.json()) for event in told if event.event == "guardrail"]
     rows = (await shop.get(f"/v1/decisions?stream={run['conversation_id']}"))["decisions"]
     return run, guardrails, [row for row in rows if row["kind"] == "guard"]

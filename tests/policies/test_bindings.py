@@ -35,11 +35,10 @@ def test_an_entry_changes_what_it_names_and_nothing_else() -> None:
     )
 
 
-def test_an_entry_without_stages_is_about_all_of_them() -> None:
+def test_an_entry_without_stages_is_about_those_where_the_guard_stands_by_default() -> None:
     assert bound({"guard": "injection", "seconds": 1}) == (
         Binding(guard="injection", stage="input", threshold=0.8, effect=Outcome.ESCALATE, seconds=1),
         Binding(guard="injection", stage="passage", threshold=0.6, effect=Outcome.REVISE, seconds=1),
-        Binding(guard="injection", stage="tool", threshold=0.5, effect=Outcome.REVISE, seconds=1),
         TONE,
     )
 

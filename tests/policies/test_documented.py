@@ -9,10 +9,13 @@ from pathlib import Path
 
 from policies.expressions import FACTS
 from policies.rules import EFFECTS
+from tools.guards.phrases import load_wording
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "design" / "policies.md"
 BEGIN = "<!-- facts and effects: written by tests/policies/test_documented.py -->\n"
 END = "<!-- end of facts and effects -->"
+BEGIN_PROHIBITIONS = "<!-- prohibitions: written by tests/policies/test_documented.py -->\n"
+END_PROHIBITIONS = "<!-- end of prohibitions -->"
 
 
 def tables() -> str:
@@ -27,6 +30,22 @@ def tables() -> str:
     return "\n".join(lines) + "\n"
 
 
+def prohibitions() -> str:
+    """Return the table of what is shipped as forbidden."""
+    lines = ["| prohibition | why | phrases |", "|---|---|---|"]
+    lines += [
+        f"| `{each.id}` | {each.reason} | {len(each.says) or 'none: policy fills it'} |"
+        for each in load_wording("promises").prohibitions
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_page_shows_the_prohibitions_that_are_shipped() -> None:
+    text = PAGE.read_text()
+    begin = text.index(BEGIN_PROHIBITIONS) + len(BEGIN_PROHIBITIONS)
+    assert text[begin : text.index(END_PROHIBITIONS)] == prohibitions()
+
+
 def test_the_page_shows_the_facts_and_effects_that_there_are() -> None:
     text = PAGE.read_text()
     assert text[text.index(BEGIN) + len(BEGIN) : text.index(END)] == tables()
@@ -34,4 +53,6 @@ def test_the_page_shows_the_facts_and_effects_that_there_are() -> None:
 
 if __name__ == "__main__":
     old = PAGE.read_text()
-    PAGE.write_text(old[: old.index(BEGIN) + len(BEGIN)] + tables() + old[old.index(END) :])
+    new = old[: old.index(BEGIN) + len(BEGIN)] + tables() + old[old.index(END) :]
+    begin = new.index(BEGIN_PROHIBITIONS) + len(BEGIN_PROHIBITIONS)
+    PAGE.write_text(new[:begin] + prohibitions() + new[new.index(END_PROHIBITIONS) :])

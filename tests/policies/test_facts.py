@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.facts import facts, missing, missing_names, names
+from policies.facts import facts, missing, missing_names, names, stated
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,26 @@ def test_no_text_is_too_strange_to_read(text: str) -> None:
     assert all(fact.text in text for fact in facts(text))
 
 
+@pytest.mark.parametrize("text", ["Once your parcel ships, wait.", "one of them", "the one that fits", "no one"])
+def test_a_word_that_counts_nothing_is_no_figure(text: str) -> None:
+    assert facts(text) == ()
+
+
+def test_one_and_once_may_count() -> None:
+    assert [fact.key for fact in facts("one item per order, once a day")] == ["1 item", "1"]
+
+
+def test_a_month_with_its_year_is_known_with_the_day() -> None:
+    assert missing("since August 2025", "It began on August 12, 2025.") == ()
+    assert [fact.text for fact in missing("since March 2025", "It began on August 12, 2025.")] == ["March 2025"]
+
+
+def test_what_is_stated_can_be_read_once_and_joined() -> None:
+    together = stated("It costs $5 in Norway.") | stated("It takes 3 days by U.S. mail.")
+    assert missing("$5 and 3 days", together) == ()
+    assert missing_names("We use the United States, Norway and Peru.", together) == ("Peru",)
+
+
 def test_business_days_are_not_days() -> None:
     assert [fact.text for fact in missing("It takes 30 days.", "It takes 30 business days.")] == ["30 days"]
 
@@ -55,8 +75,25 @@ def test_a_bare_number_may_have_a_unit_in_the_source() -> None:
 
 
 def test_names_are_capitalised_words_inside_a_sentence() -> None:
-    assert names("The Bend store opens on Monday. Trail Club members may come.") == ("Bend", "Club")
+    assert names("The Bend store opens on Monday. Trail Club members may come.") == ("Bend", "Trail", "Club")
 
 
 def test_a_name_that_the_source_lacks_is_found() -> None:
     assert missing_names("We ship to Canada and Norway.", "Norway's parcels go by sea.") == ("Canada",)
+
+
+@pytest.mark.parametrize(
+    ("claim", "source"),
+    [
+        ("It is a Libyan port.", "The port is in Libya."),
+        ("They are African-Americans.", "Some say African Americans."),
+        ("It is in the United States.", "It is a US port."),
+        ("It has the code FR2.", "The code is FR2."),
+    ],
+)
+def test_a_name_is_known_in_its_other_forms(claim: str, source: str) -> None:
+    assert missing_names(claim, source) == ()
+
+
+def test_names_that_only_look_alike_differ() -> None:
+    assert missing_names("It is made in Austria.", "It is made in Australia.") == ("Austria",)

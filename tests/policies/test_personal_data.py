@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.personal_data import broken_placeholders, find, mask, reveal
+from policies.personal_data import KIND_OF, KINDS, PLACEHOLDER, Found, broken_placeholders, find, mask, reveal
 
 CARDS = (
     "my card is 4111 1111 1111 1111 12/27",
@@ -171,3 +171,116 @@ def test_masking_hides_all_and_revealing_restores_all(pieces: list[str]) -> None
     masked = mask(text, {})
     assert find(masked.text) == []
     assert reveal(masked.text, masked.values) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("I was born on 12 March 1980 in Leeds", "12 March 1980"),
+        ("DOB: 03/12/1981", "03/12/1981"),
+        ("date of birth 1981-12-03", "1981-12-03"),
+        ("Geburtsdatum: 3.12.1981", "3.12.1981"),
+        ("her birthday is March 4th, 1990", "March 4th, 1990"),
+        ("the order of 12 March 2024 was born under a bad star", None),
+        ("my birthday is soon", None),
+    ],
+)
+def test_a_date_is_personal_where_somebody_is_born(text: str, date: str | None) -> None:
+    assert [text[each.start : each.end] for each in find(text) if each.kind == "BIRTHDATE"] == (
+        [date] if date else []
+    )
+
+
+def at(text: str, value: str, kind: str) -> Found:
+    """Return a find of a value that stands in a text."""
+    start = text.index(value)
+    return Found(kind=kind, start=start, end=start + len(value))
+
+
+def test_what_a_finder_found_is_masked_beside_what_patterns_tell() -> None:
+    text = "Ann Lee, 5 Elm St, ann@example.com, in Paris"
+    found = [at(text, "Ann Lee", "NAME"), at(text, "5 Elm St", "ADDRESS"), at(text, "Paris", "LOCATION")]
+    masked = mask(text, {}, found)
+    assert masked.text == "[NAME_1], [ADDRESS_1], [EMAIL_1], in Paris"
+    assert masked.values == {"[NAME_1]": "Ann Lee", "[ADDRESS_1]": "5 Elm St", "[EMAIL_1]": "ann@example.com"}
+
+
+def test_the_rest_of_a_name_is_masked_where_a_pattern_takes_a_part() -> None:
+    text = "from Ann Lee <ann@example.com> now"
+    masked = mask(text, {}, [at(text, "Ann Lee <ann@example.com>", "NAME")])
+    assert masked.text == "from [NAME_1] <[EMAIL_1]> now"
+    assert masked.values["[NAME_1]"] == "Ann Lee"
+
+
+def test_a_person_keeps_one_placeholder_however_the_name_is_written() -> None:
+    known = {"Maria Lopez": "[NAME_1]", "Pedro Ruiz": "[NAME_2]"}
+    for written in ("Maria Lopez", "MARIA LOPEZ", "maria", "Lopez", "Ms Lopez", "M. Lopez"):
+        text = f"it was {written}."
+        masked = mask(text, known, [at(text, written, "NAME")])
+        assert (masked.text, masked.values) == ("it was [NAME_1].", {})
+
+
+def test_a_name_that_may_be_two_people_s_or_says_more_is_a_new_one() -> None:
+    two = {"Maria Lopez": "[NAME_1]", "Maria Chen": "[NAME_2]"}
+    assert mask("Maria", two, [at("Maria", "Maria", "NAME")]).values == {"[NAME_3]": "Maria"}
+    said = "Maria Lopez"
+    assert mask(said, {"Maria": "[NAME_1]"}, [at(said, said, "NAME")]).values == {"[NAME_2]": said}
+
+
+def test_parts_are_recognised_within_one_text() -> None:
+    text = "I am Maria Lopez. Maria is short, LOPEZ too."
+    found = [at(text, each, "NAME") for each in ("Maria Lopez", "Maria is", "LOPEZ")]
+    found[1] = Found(kind="NAME", start=found[1].start, end=found[1].start + 5)
+    assert mask(text, {}, found).text == "I am [NAME_1]. [NAME_1] is short, [NAME_1] too."
+
+
+def test_placeholders_to_keep_stay_and_all_others_lose_their_brackets() -> None:
+    text = "[NAME_1] and [NAME_2] at a@example.com"
+    masked = mask(text, {}, [Found(kind="NAME", start=0, end=8)], keep={"[NAME_1]"})
+    assert (masked.text, masked.values) == ("[NAME_1] and (NAME_2) at [EMAIL_1]", {"[EMAIL_1]": "a@example.com"})
+
+
+def test_every_masked_type_has_a_kind_and_every_kind_a_placeholder() -> None:
+    assert set(KIND_OF.values()) == set(KINDS)
+    assert all(PLACEHOLDER.fullmatch(f"[{kind}_12]") for kind in KINDS)
+    assert not PLACEHOLDER.search("[NAME_0] [PLACE_1] [NAME_x]")
+
+
+NAMES = st.sampled_from(["Ann", "Bob Stone", "Ada Love", "Zoë"])
+OTHERS = st.sampled_from(["12 Elm Rd", "A1B2C3D4", "10.0.0.7", "0xabc"])
+
+
+@given(
+    st.lists(
+        st.one_of(st.tuples(st.just("NAME"), NAMES), st.tuples(st.sampled_from(["ADDRESS", "ID", "IP"]), OTHERS))
+    )
+)
+def test_found_values_come_back_whole_and_no_placeholder_stands_for_two(said: list[tuple[str, str]]) -> None:
+    text, found = "", []
+    for kind, value in said:
+        text += "so "
+        found.append(Found(kind=kind, start=len(text), end=len(text) + len(value)))
+        text += f"{value}, "
+    masked = mask(text, {}, found)
+    assert reveal(masked.text, masked.values) == text
+    assert len(set(masked.values.values())) <= len(masked.values)
+    assert not any(value in masked.text for _, value in said)
+    again = mask(text, {value: key for key, value in masked.values.items()}, found)
+    assert (again.text, again.values) == (masked.text, {})
+
+
+@given(st.sampled_from(["Maria", "Lopez", "MARIA LOPEZ", "maria lopez", "Ms Lopez"]), st.booleans())
+def test_revealing_shows_a_name_that_holds_what_was_written(written: str, more: bool) -> None:
+    known = {"Maria Lopez": "[NAME_1]"} | ({"Bo Chen": "[NAME_2]"} if more else {})
+    masked = mask(written, known, [Found(kind="NAME", start=0, end=len(written))])
+    shown = reveal(masked.text, {key: value for value, key in known.items()})
+    assert set(written.casefold().replace("ms ", "").split()) <= set(shown.casefold().split())
+
+
+@given(st.text(alphabet="[]()NAMEIL_123 @a.", max_size=40), st.integers(0, 40), st.integers(0, 40))
+def test_no_text_calls_up_a_stored_value(text: str, one: int, other: int) -> None:
+    found = [Found(kind="NAME", start=min(one, other), end=max(one, other))]
+    masked = mask(text, {"Secret Sue": "[NAME_1]", "s@example.com": "[EMAIL_1]"}, found)
+    shown = reveal(masked.text, {"[NAME_1]": "Secret Sue", "[EMAIL_1]": "s@example.com"} | masked.values)
+    assert "Secret Sue" not in shown
+    assert "s@example.com" not in shown

@@ -109,7 +109,8 @@ def test_what_the_files_say_of_each_other_is_checked(folder: Path) -> None:
         "policy.yaml:7: rules.2.tool: no intent has the tool 'send_money'; mend the name, known are: none.",
         "policy.yaml:9: answers.weather: there is no intent 'weather' in intents.yaml; mend the name or remove "
         "the answer.",
-        "policy.yaml:11: guards.0.guard: there is no guard 'tune'; mend the name, known are: none.",
+        "policy.yaml:11: guards.0.guard: there is no guard 'tune'; mend the name, known are: "
+        "groundedness, injection, language, leaks, personal_data, promises, tone.",
     ]
 
 
@@ -164,7 +165,7 @@ def test_a_rule_on_the_answer_that_says_something_is_refused_with_its_line(folde
 @pytest.mark.parametrize("name", ["support", "blank"])
 def test_the_samples_hold_to_the_measured_thresholds(name: str) -> None:
     thresholds = load_assistant(SAMPLES / name).policy.thresholds
-    assert (thresholds.answer_confidence, thresholds.support) == (0.2, 0.5)
+    assert (thresholds.answer_confidence, thresholds.in_scope) == (0.2, 0.75)
     assert thresholds == Thresholds()
 
 

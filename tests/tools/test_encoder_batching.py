@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from policies.errors import Unavailable
-from tools.encoder.batching import REMEMBERED, BatchingEncoder, batching
-from tools.encoder.ports import Vectors
+from tools.encoder.batching import REMEMBERED, REMEMBERED_TOKENS, BatchingEncoder, batching
+from tools.encoder.ports import Read, Tokens, Vectors, kept
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +24,7 @@ class HeldModel:
 
     def __init__(self) -> None:
         self.slices: list[list[str]] = []
+        self.reads = 0
         self.gate = threading.Semaphore(0)
         self.held = False
 
@@ -35,9 +36,19 @@ class HeldModel:
             raise ValueError("bad text")
         return np.array([[len(text)] for text in texts], dtype=np.float32)
 
+    def read(self, texts: Sequence[str]) -> Read:
+        vectors = self.encode(texts)
+        self.reads += 1
+        return Read(vectors=vectors, tokens=[_letters(text) for text in texts])
+
     def release(self, slices: int = 1_000) -> None:
         """Let this many slices pass."""
         self.gate.release(slices)
+
+
+def _letters(text: str) -> Tokens:
+    offsets = np.array([(at, at + 1) for at in range(len(text))], dtype=np.int32).reshape(-1, 2)
+    return kept(np.array([[ord(each)] for each in text], dtype=np.float32).reshape(-1, 1), offsets)
 
 
 @pytest.fixture
@@ -82,6 +93,47 @@ async def test_a_recent_text_is_not_encoded_again(encoder: BatchingEncoder, mode
     await encoder.encode(["one", "three"])
     assert (await encoder.encode(["three", "one", "seven", "seven"])).tolist() == [[5.0], [3.0], [5.0], [5.0]]
     assert model.slices == [["one", "three"], ["seven"]]
+
+
+async def test_one_pass_gives_a_text_s_pieces_and_its_vector(encoder: BatchingEncoder, model: HeldModel) -> None:
+    (tokens,) = await encoder.tokens(["four"])
+    assert tokens.vectors[:, 0].tolist() == [ord(each) for each in "four"]
+    assert tokens.offsets.tolist() == [[0, 1], [1, 2], [2, 3], [3, 4]]
+    assert (await encoder.encode(["four"])).tolist() == [[4.0]]
+    assert (await encoder.tokens(["four"]))[0] is tokens
+    assert model.slices == [["four"]]
+
+
+async def test_pieces_are_read_for_those_who_ask_and_shared_with_those_who_do_not(
+    encoder: BatchingEncoder, model: HeldModel
+) -> None:
+    model.held = True
+    async with anyio.create_task_group() as group:
+        group.start_soon(encoder.encode, ["first"])
+        await _until_slices(model, 1)
+        group.start_soon(encoder.encode, ["same"])
+        group.start_soon(encoder.tokens, ["same"])
+        await anyio.wait_all_tasks_blocked()
+        model.release()
+    assert (model.slices, model.reads) == ([["first"], ["same"]], 1)
+
+
+async def test_a_text_that_was_encoded_is_read_when_its_pieces_are_wanted(
+    encoder: BatchingEncoder, model: HeldModel
+) -> None:
+    await encoder.encode(["one"])
+    assert len((await encoder.tokens(["one", "one"]))[1].offsets) == 3
+    assert model.slices == [["one"], ["one"]]
+
+
+async def test_fewer_texts_are_remembered_with_their_pieces(encoder: BatchingEncoder, model: HeldModel) -> None:
+    for n in range(REMEMBERED_TOKENS + 1):
+        await encoder.tokens([str(n)])
+    model.slices.clear()
+    await encoder.tokens(["1"])
+    await encoder.encode(["0"])
+    await encoder.tokens(["0"])
+    assert model.slices == [["0"]]
 
 
 async def test_the_text_longest_unused_is_forgotten_first(encoder: BatchingEncoder, model: HeldModel) -> None:

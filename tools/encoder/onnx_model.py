@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from policies.errors import ConfigError
-from tools.encoder.ports import Vectors
+from tools.encoder.ports import Read, Tokens, Vectors, kept
 
 MAX_TOKENS = 256
 BATCH = 32
 
 
 class OnnxModel:
-    """Runs a graph that takes ``input_ids`` and ``attention_mask`` and gives unit vectors.
+    """Runs a graph that takes ``input_ids`` and ``attention_mask`` and gives unit ``vectors`` and ``tokens``.
 
     ``batch`` is the number of texts per run of the graph at most. It must be 1 for a graph whose result for one
     text depends on its neighbours, which is so with dynamic quantisation: the scale is that of the whole batch.
@@ -44,18 +44,36 @@ class OnnxModel:
         tokens = [self._tokenizer.encode(text).ids for text in texts]
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         for rows in _batches([len(ids) for ids in tokens], self._batch):
-            vectors[rows] = self._run([tokens[row] for row in rows])
+            (vectors[rows],) = self._run([tokens[row] for row in rows], ["vectors"])
         return vectors
 
-    def _run(self, tokens: list[list[int]]) -> Vectors:
+    def read(self, texts: Sequence[str]) -> Read:
+        """Encode texts and give their pieces, as ``Model.read`` says."""
+        pieces = [self._tokenizer.encode(text) for text in texts]
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        tokens: list[Tokens | None] = [None] * len(texts)
+        for rows in _batches([len(each.ids) for each in pieces], self._batch):
+            vectors[rows], states = self._run([pieces[row].ids for row in rows], ["vectors", "tokens"])
+            for row, its in zip(rows, states, strict=True):
+                tokens[row] = _tokens(pieces[row], its)
+        return Read(vectors=vectors, tokens=[each for each in tokens if each is not None])
+
+    def _run(self, tokens: list[list[int]], wanted: list[str]) -> list[Vectors]:
         shape = (len(tokens), max(map(len, tokens)))
         input_ids = np.zeros(shape, dtype=np.int64)
         mask = np.zeros(shape, dtype=np.int64)
         for row, ids in enumerate(tokens):
             input_ids[row, : len(ids)] = ids
             mask[row, : len(ids)] = 1
-        vectors: Vectors = self._session.run(None, {"input_ids": input_ids, "attention_mask": mask})[0]
-        return vectors
+        given: list[Vectors] = self._session.run(wanted, {"input_ids": input_ids, "attention_mask": mask})
+        return given
+
+
+def _tokens(pieces: Any, states: Vectors) -> Tokens:
+    """Return the pieces of a text without the marks that the tokenizer puts around it."""
+    own = [n for n, special in enumerate(pieces.special_tokens_mask) if not special]
+    offsets = np.array([pieces.offsets[n] for n in own], dtype=np.int32).reshape(-1, 2)
+    return kept(states[own], offsets)
 
 
 def _batches(lengths: list[int], size: int) -> Iterator[list[int]]:

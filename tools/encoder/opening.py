@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from tools.encoder.batching import batching
 from tools.encoder.fake import HashingEncoder
-from tools.encoder.ports import Encoder, Model
+from tools.encoder.ports import Model, TokenEncoder
 
 DEFAULT = "all-MiniLM-L6-v2"
 
@@ -19,7 +19,7 @@ DEFAULT = "all-MiniLM-L6-v2"
 @asynccontextmanager
 async def open_encoder(
     name: str, cache: Path, progress: Callable[[str], None] | None = None
-) -> AsyncIterator[Encoder]:
+) -> AsyncIterator[TokenEncoder]:
     """Load an encoder in a worker thread and serve it until the context ends.
 
     ``name`` is ``all-MiniLM-L6-v2`` (carried by a package, no network), ``all-MiniLM-L6-v2-int8`` (half the

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
+Offsets = NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """The pieces of one text as a model reads them; what it does not read of a long text is missing."""
+
+    vectors: Vectors
+    """What each piece means where it stands, one row for each, of no particular length."""
+    offsets: Offsets
+    """Where each stands in the text, as start and end in characters."""
+
+
+def kept(vectors: Vectors, offsets: Offsets) -> Tokens:
+    """Return tokens that nobody can write to: they are shared by all who ask for them."""
+    vectors.flags.writeable = offsets.flags.writeable = False
+    return Tokens(vectors=vectors, offsets=offsets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """What one pass over texts gives."""
+
+    vectors: Vectors
+    """As ``Encoder.encode`` gives them."""
+    tokens: list[Tokens]
+    """As ``TokenEncoder.tokens`` gives them."""
 
 
 class Encoder(Protocol):
@@ -29,6 +57,18 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
+class TokenEncoder(Encoder, Protocol):
+    """An encoder that can also say what each piece of a text means.
+
+    The same pass gives both: ``encode`` of a text whose tokens were asked for a moment ago costs nothing.
+    """
+
+    async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the pieces of each text; they belong to everybody and can't be written to."""
+        ...
+
+
 class Model(Protocol):
     """What a ``BatchingEncoder`` runs in its worker thread, one call at a time."""
 
@@ -44,4 +84,8 @@ class Model(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode one or more texts, blocking; the result is as that of ``Encoder.encode``."""
+        ...
+
+    def read(self, texts: Sequence[str]) -> Read:
+        """Encode one or more texts, blocking, and give their pieces too."""
         ...

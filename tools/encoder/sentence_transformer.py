@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policies.errors import ConfigError
-from tools.encoder.ports import Vectors
+from tools.encoder.ports import Read, Tokens, Vectors, kept
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -31,6 +31,28 @@ class SentenceTransformerModel:
         """Encode texts as ``Model.encode`` says."""
         vectors = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
+
+    def read(self, texts: Sequence[str]) -> Read:
+        """Encode texts and give their pieces as ``Model.read`` says, in two passes."""
+        states = self._model.encode(list(texts), output_value="token_embeddings", show_progress_bar=False)
+        tokens = [self._tokens(text, np.asarray(its)) for text, its in zip(texts, states, strict=True)]
+        return Read(vectors=self.encode(texts), tokens=tokens)
+
+    def _tokens(self, text: str, states: Vectors) -> Tokens:
+        """Return the pieces of a text; none where the model's tokenizer can't say where they stand."""
+        if not getattr(self._model.tokenizer, "is_fast", False):
+            return kept(np.empty((0, states.shape[1]), np.float32), np.empty((0, 2), np.int32))
+        # Cut as the model cuts: its rows say how far it read.
+        pieces = self._model.tokenizer(
+            text,
+            truncation=True,
+            max_length=self._model.max_seq_length,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+        )
+        own = [n for n, special in enumerate(pieces["special_tokens_mask"]) if not special and n < len(states)]
+        offsets = np.array([pieces["offset_mapping"][n] for n in own], dtype=np.int32).reshape(-1, 2)
+        return kept(np.array(states[own], dtype=np.float32), offsets)
 
 
 def _load(name: str) -> SentenceTransformer:

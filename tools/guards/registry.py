@@ -17,9 +17,11 @@ DEFAULTS: dict[str, dict[Stage, tuple[float, Outcome]]] = {
     "tone": {"output": (0.5, REVISE)},
 }
 """By name and stage: from which score on a text has failed, and what follows."""
+BESIDES: dict[str, tuple[Stage, ...]] = {"personal_data": ("passage", "tool"), "tone": ("input",)}
+"""Where guards can stand besides, if policy puts them there."""
 
 KNOWN = KnownGuards(
-    stages={name: tuple(stages) for name, stages in DEFAULTS.items()},
+    stages={name: (*stages, *BESIDES.get(name, ())) for name, stages in DEFAULTS.items()},
     defaults=tuple(
         Binding(guard=name, stage=stage, threshold=threshold, effect=effect)
         for name, stages in DEFAULTS.items()

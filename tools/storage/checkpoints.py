@@ -226,6 +226,7 @@ async def open_checkpoints(where: Path | str) -> AsyncIterator[Checkpoints]:
         saver = _SqliteSaver(connection, serde=_serde())
         await saver.setup()
         await connection.execute("PRAGMA synchronous=NORMAL")
+        await connection.execute("PRAGMA secure_delete=ON")
         yield SqliteCheckpoints(saver)
 
 

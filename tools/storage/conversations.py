@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, case, func, insert, null, select, update
+from sqlalchemy import Executable, bindparam, case, func, insert, null, select, update
 
 from policies.errors import Fenced, NotFound, Overtaken
 from policies.types import JSON, Owner, Turn
-from tools.storage import tables
+from tools.storage import subjects, tables
 from tools.storage.runs import Run
 from tools.storage.store import Tx
 
@@ -65,6 +65,7 @@ _SET_OWNER = {
         queue=null(), priority=null(), due_at=null(), waiting_since=null(), returned_after=_c.last_message
     ),
 }
+_SET_CONSENT = update(tables.conversation).where(*_HERE).values(consent=bindparam("new", type_=_c.consent.type))
 _MESSAGES = select(tables.message).where(*_OF_IT).order_by(_m.position)
 _MESSAGE = select(tables.message).where(*_OF_IT, _m.id == bindparam("message"))
 _SAID = (
@@ -107,6 +108,7 @@ class Conversation:
     """Rises with every message and every change of owner."""
     last_event: int
     customer: JSON
+    """What the app says of its customer; sealed where it is stored."""
     consent: JSON
     """What the customer agreed to: ``third_party_llm`` and ``train_eval``."""
     queue: str | None
@@ -148,7 +150,7 @@ def create(tx: Tx, *, assistant: str, customer: JSON, consent: JSON | None = Non
         "version": 1,
         "last_event": 0,
         "last_message": 0,
-        "customer": customer,
+        **subjects.sealed(tx, customer),
         "consent": {"third_party_llm": False, "train_eval": False, **(consent or {})},
         "queue": None,
         "owner_id": None,
@@ -161,12 +163,12 @@ def create(tx: Tx, *, assistant: str, customer: JSON, consent: JSON | None = Non
         "created_at": now,
     }
     tx.insert(_INSERT, [row])
-    return _conversation(row)
+    return _conversation(tx, row)
 
 
 def get(tx: Tx, conversation_id: str) -> Conversation:
     """Return a conversation; raises ``NotFound``."""
-    return _found(tx.one(_GET, conversation=conversation_id), conversation_id)
+    return _found(tx, _GET, conversation_id)
 
 
 def lock(tx: Tx, conversation_id: str) -> Conversation:
@@ -175,23 +177,24 @@ def lock(tx: Tx, conversation_id: str) -> Conversation:
     Whatever compares a conversation or its runs before it writes calls this first. SQLite has one writer, so
     there it only reads.
     """
-    return _found(tx.one(_LOCKED, conversation=conversation_id), conversation_id)
+    return _found(tx, _LOCKED, conversation_id)
 
 
-def _found(row: Any, conversation_id: str) -> Conversation:
+def _found(tx: Tx, statement: Executable, conversation_id: str) -> Conversation:
+    row = tx.one(statement, conversation=conversation_id)
     if row is None:
         raise NotFound(f"There is no conversation {conversation_id!r}.", remedy="Create one first.")
-    return _conversation(row)
+    return _conversation(tx, row)
 
 
-def _conversation(row: Any) -> Conversation:
+def _conversation(tx: Tx, row: Any) -> Conversation:
     return Conversation(
         id=row["id"],
         assistant=row["assistant"],
         owner=Owner(row["owner"]),
         version=row["version"],
         last_event=row["last_event"],
-        customer=row["customer"],
+        customer=subjects.opened(tx, row["customer"]),
         consent=row["consent"],
         queue=row["queue"],
         owner_id=row["owner_id"],
@@ -267,6 +270,11 @@ def set_owner(
     waited = {} if owner is Owner.BOT else {"waiting": waiting_since or (now if owner is Owner.QUEUE else None)}
     moved = {"new_owner": str(owner), "new_owner_id": owner_id, "now": now}
     tx.change(_SET_OWNER[owner], conversation=conversation_id, **moved, **placed, **waited)
+
+
+def set_consent(tx: Tx, conversation_id: str, consent: JSON) -> None:
+    """Note what the customer agrees to from now on."""
+    tx.change(_SET_CONSENT, conversation=conversation_id, new=consent)
 
 
 def message(tx: Tx, conversation_id: str, message_id: str) -> Message:

@@ -31,6 +31,14 @@ T = TypeVar("T")
 
 GROUP_LIMIT = 64
 READERS = 4
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=10000",
+    "temp_store=MEMORY",
+    # What is deleted is written over: people are forgotten here.
+    "secure_delete=ON",
+)
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,7 @@ def sqlite_engine(path: Path, *, immediate: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "temp_store=MEMORY"):
+        for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 metadata = MetaData()
 _UNDERWAY = text("status in ('queued', 'running')")
+_UNSEALED = text("subject is null")
 
 
 def _keyed(name: str, *columns: Column[object] | UniqueConstraint | Index, key: tuple[str, ...]) -> Table:
@@ -39,7 +40,10 @@ conversation = _keyed(
     Column("version", Integer, nullable=False),
     Column("last_event", Integer, nullable=False),
     Column("last_message", Integer, nullable=False),
+    # Sealed: a text, or plain JSON in a row of an earlier version that waits for its sealing.
     Column("customer", JSON, nullable=False),
+    # A keyed digest of the customer's id, empty for one without; null in a row of an earlier version.
+    Column("subject", String),
     Column("consent", JSON, nullable=False),
     Column("queue", String),
     Column("owner_id", String),
@@ -51,6 +55,8 @@ conversation = _keyed(
     Column("active_at", String, nullable=False),
     Column("created_at", String, nullable=False),
     Index("conversation_by_owner", "workspace_id", "owner", "active_at", "id"),
+    Index("conversation_by_subject", "workspace_id", "subject"),
+    Index("conversation_unsealed", "workspace_id", "id", sqlite_where=_UNSEALED, postgresql_where=_UNSEALED),
     key=("id",),
 )
 
@@ -127,6 +133,7 @@ review = _keyed(
     Column("decided_at", String),
     Column("created_at", String, nullable=False),
     Index("review_by_status", "workspace_id", "status", "due_at"),
+    Index("review_by_run", "workspace_id", "run_id"),
     key=("id",),
 )
 
@@ -154,6 +161,7 @@ handoff = _keyed(
     Column("due_at", String, nullable=False),
     Column("created_at", String, nullable=False),
     UniqueConstraint("workspace_id", "run_id"),
+    Index("handoff_by_conversation", "workspace_id", "conversation_id"),
     key=("id",),
 )
 
@@ -305,6 +313,21 @@ assistant_version = _keyed(
     Column("at", String, nullable=False),
     Index("assistant_version_by_hash", "workspace_id", "version"),
     key=("name", "number"),
+)
+
+# Examples for training and evals, with placeholders; gone with the consent or the conversation they rest on.
+dataset_item = _keyed(
+    "dataset_item",
+    Column("id", String, nullable=False),
+    Column("conversation_id", String, nullable=False),
+    Column("run_id", String),
+    Column("kind", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+    Index("dataset_item_by_conversation", "workspace_id", "conversation_id"),
+    key=("id",),
 )
 
 # What concerns the whole installation, such as which key its vault was sealed with.

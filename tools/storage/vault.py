@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import bindparam, delete, insert, select
 
-from policies.personal_data import mask
+from policies.personal_data import Found, mask
 from tools.storage import tables
 from tools.storage.store import Tx
 
 _v = tables.vault.c
 _t = tables.content_salt.c
+_NAME = "[NAME_"
 _OF_IT = (_v.workspace_id == bindparam("ws"), _v.conversation_id == bindparam("conversation"))
 
 _INSERT = insert(tables.vault)
@@ -39,25 +40,39 @@ def placeholders(tx: Tx, conversation_id: str) -> frozenset[str]:
     return frozenset(row["placeholder"] for row in tx.all(_PLACEHOLDERS, conversation=conversation_id))
 
 
-def masked(tx: Tx, conversation_id: str, text: str) -> str:
+def masked(
+    tx: Tx,
+    conversation_id: str,
+    text: str,
+    found: Sequence[Found] | None = None,
+    *,
+    keep: Collection[str] = (),
+) -> str:
     """Return a text with placeholders for its personal data, whose values are stored when they are new.
 
-    A value that the conversation knows keeps its placeholder; it is found by digest, so nothing is decrypted.
+    ``found`` is what a finder found in this very text, before the transaction; without it, patterns alone are
+    looked for. A value that the conversation knows keeps its placeholder; it is found by digest, and only names,
+    which are written in many ways, are decrypted. The placeholders to ``keep`` stay as they are.
     """
-    first = mask(text, {})
+    first = mask(text, {}, found, keep)
     if not first.values:
         return first.text
-    result = mask(text, _known(tx, conversation_id, first.values.values()))
+    result = mask(text, _known(tx, conversation_id, first.values), found, keep)
     put(tx, conversation_id, result.values)
     return result.text
 
 
-def _known(tx: Tx, conversation_id: str, found: Iterable[str]) -> dict[str, str]:
+def _known(tx: Tx, conversation_id: str, found: Mapping[str, str]) -> dict[str, str]:
     """Return the placeholders of values that are stored, and the last of each kind, after which new ones go on."""
-    last = {each.split("_")[0]: each for each in sorted(placeholders(tx, conversation_id), key=_number)}
-    digests = {tx.sealer.digest(value): value for value in found}
+    stored = sorted(placeholders(tx, conversation_id), key=_number)
+    last = {each.split("_")[0]: each for each in stored}
+    digests = {tx.sealer.digest(value): value for value in found.values()}
     rows = tx.all(_BY_DIGEST, conversation=conversation_id, digests=list(digests))
-    return {each: each for each in last.values()} | {digests[row["digest"]]: row["placeholder"] for row in rows}
+    known = {each: each for each in last.values()} | {digests[row["digest"]]: row["placeholder"] for row in rows}
+    if any(each.startswith(_NAME) for each in found):
+        names = [each for each in stored if each.startswith(_NAME)]
+        known |= {name: each for each, name in values(tx, conversation_id, names).items()}
+    return known
 
 
 def _number(placeholder: str) -> int:

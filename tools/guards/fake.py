@@ -1,0 +1,46 @@
+"""Guards without a library or a model, for tests and offline examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from policies.guards import Binding, Finding, Guard, Guarding, GuardRequest
+from policies.rules import strictest
+
+
+class PlainGuards:
+    """Runs the guards that are bound one after another, in the bindings' order, with nothing in between.
+
+    A guard that crashes crashes its caller; how long one takes is not limited. Without bindings everything passes.
+    """
+
+    def __init__(self, guards: Iterable[Guard] = (), bindings: Iterable[Binding] = ()) -> None:
+        self._guards = {guard.name: guard for guard in guards}
+        self._bindings = tuple(bindings)
+
+    async def check(self, request: GuardRequest) -> Guarding:
+        """Let the guards of the request's stage judge its text."""
+        failed: list[tuple[Binding, Finding]] = []
+        for binding in self._bindings:
+            if binding.stage == request.stage:
+                finding = await self._guards[binding.guard](request)
+                if finding.score >= binding.threshold:
+                    failed.append((binding, finding))
+        outcome = strictest([binding.effect for binding, _ in failed])
+        return Guarding(outcome=outcome, failed=tuple(finding for _, finding in failed))
+
+
+@dataclass(kw_only=True)
+class ScriptedJudge:
+    """A judge of groundedness that says what it was told to say, and remembers what it was asked."""
+
+    answers: Mapping[str, float] = field(default_factory=dict)
+    """Probability by claim."""
+    otherwise: float = 0.5
+    asked: list[str] = field(default_factory=list)
+
+    async def __call__(self, claim: str, sources: Sequence[str]) -> float:  # noqa: ARG002
+        """Return the probability for this claim."""
+        self.asked.append(claim)
+        return self.answers.get(claim, self.otherwise)

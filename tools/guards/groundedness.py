@@ -1,0 +1,251 @@
+"""Groundedness: whether the passages that a drafted sentence cites bear it out, as a calibrated probability."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+
+from policies.errors import ConfigError
+from policies.guards import Finding, GuardRequest, Stage
+from policies.types import Citation, Passage, Reason
+from tools.encoder.ports import Encoder, Vectors
+from tools.evidence import VectorsOf
+from tools.guards.head import Head, load_head
+from tools.guards.support_features import FEATURES, Numbers, Weighed, nearest, weigh
+from tools.knowledge import sentences as splitter
+from tools.knowledge.quoting import clean, quote
+
+NAME = "groundedness"
+VERBATIM = 0.99
+"""Probability that an unchanged quote of whole sentences is supported."""
+UNSURE = (0.2, 0.8)
+"""Between these probabilities a judge is asked, if there is one."""
+MOST_STORED = 24
+"""How many cited sentences are compared at most; those with fewest of the sentence's words are left out."""
+_PLACEHOLDER = re.compile(r"\[[A-Z][A-Z_]*_\d+\]")
+_TEXTS = {
+    "no_citation": "The sentence cites nothing.",
+    "unknown_passage": "The sentence cites a passage that was not retrieved.",
+    "quote": "The sentence cites words that are not in the passage.",
+    "figures": "It states an amount, a time or a date that the cited passages do not state.",
+    "names": "It names somebody or something that the cited passages do not name.",
+    "misplaced": "It states a figure that the cited passages have for something else.",
+    "denial": "It says yes where the cited passages say no, or no where they say yes.",
+    "strength": "It promises or demands what the cited passages only allow for, or allows what they demand.",
+    "opposite": "It says the opposite of the cited passages in one of its words.",
+    "condition": "It leaves out a condition that the cited passages make.",
+    "unsupported": "The cited passages do not bear it out.",
+}
+_CODES = {"figures": "number", "names": "name", "strength": "modality"}
+
+
+class Judge(Protocol):
+    """A model that was trained to say whether texts bear a claim out, such as a cross-encoder."""
+
+    async def __call__(self, claim: str, sources: Sequence[str]) -> float:
+        """Return the probability, 0 to 1, that the sources bear the claim out."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supported:
+    """How likely a text is borne out, and what speaks against it."""
+
+    probability: float
+    otherwise: tuple[str, ...] = ()
+    """What it states otherwise than its sources: names from ``support_features.OTHERWISE``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """The sentences that a claim is compared with."""
+
+    texts: Sequence[str]
+    vectors: Vectors
+    above: str
+
+
+class Weights:
+    """The trained head: a logistic regression whose signs say what speaks for a claim and what against it."""
+
+    def __init__(self, head: Head) -> None:
+        if tuple(head.about.get("features", ())) != FEATURES:
+            raise ConfigError(
+                f"The trained part {NAME!r} does not fit this version: it weighs other features.",
+                remedy="Install Handrail again, or make it anew with `make heads DATA=folder`.",
+                code="head.unfit",
+            )
+        self._weights = head.arrays["weights"].astype(np.float64)
+        self._bias = float(head.arrays["bias"])
+        self._contradicted = float(head.arrays["contradicted"])
+
+    def probability(self, found: Weighed) -> float:
+        """Return the probability of support; with a contradiction it is far below a half, whatever else speaks."""
+        plain = self.plain(found.features)
+        return plain * self._contradicted if found.otherwise else plain
+
+    def plain(self, features: Numbers) -> float:
+        """Return what the features alone say."""
+        return 1 / (1 + math.exp(-(float(features @ self._weights) + self._bias)))
+
+
+@cache
+def shipped_weights() -> Weights:
+    """Load the head that comes with the product."""
+    return Weights(load_head(NAME))
+
+
+class Groundedness:
+    """Says how likely sources bear a text out; each of its sentences must be.
+
+    ``vectors_of`` saves encoding passages' sentences again, so that only the text is encoded. ``judge`` is asked
+    where the head is unsure.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        vectors_of: VectorsOf | None = None,
+        judge: Judge | None = None,
+        weights: Weights | None = None,
+    ) -> None:
+        self._encoder = encoder
+        self._vectors_of = vectors_of
+        self._judge = judge
+        self._weights = weights or shipped_weights()
+
+    async def supported(self, sources: Sequence[str], reply: str) -> float:
+        """Return the probability that sources bear a reply out: that of its weakest sentence."""
+        pieces = [piece for source in sources for piece in cut(source)]
+        claims = cut(reply)
+        if not pieces or not claims:
+            return 0.0
+        texts = [pieces[n] for n in nearest(reply, pieces)]
+        vectors = await self._encoder.encode([*claims, *texts])
+        told = _Told(texts=texts, vectors=vectors[len(claims) :], above="")
+        return (await self._weakest(claims, vectors[: len(claims)], told)).probability
+
+    async def cited(self, text: str, passages: Sequence[Passage]) -> Supported:
+        """Return how likely passages bear a text out."""
+        claims = cut(_PLACEHOLDER.sub("", text))
+        if not claims or not any(passage.sentences for passage in passages):
+            return Supported(probability=0.0)
+        vectors, told = await self._told(claims, passages)
+        return await self._weakest(claims, vectors, told)
+
+    async def _told(self, claims: Sequence[str], passages: Sequence[Passage]) -> tuple[Vectors, _Told]:
+        """Encode claims, and those passages' sentences whose vectors are not stored, in one pass."""
+        stored = dict(await self._vectors_of(passages)) if self._vectors_of else {}
+        lacking = [passage for passage in passages if passage.id not in stored]
+        texts = [each for passage in lacking for each in _sentences(passage)]
+        rows = await self._encoder.encode([*claims, *texts])
+        stored |= _split(rows[len(claims) :], lacking)
+        told = [each for passage in passages for each in _sentences(passage)]
+        kept = nearest(" ".join(claims), told, MOST_STORED)
+        vectors = np.concatenate([stored[passage.id] for passage in passages])
+        above = " ".join(f"{passage.title} {passage.heading}" for passage in passages)
+        return rows[: len(claims)], _Told(texts=[told[n] for n in kept], vectors=vectors[kept], above=above)
+
+    async def _weakest(self, claims: Sequence[str], vectors: Vectors, told: _Told) -> Supported:
+        found = [await self._one(*each, told) for each in zip(claims, vectors, strict=True)]
+        return min(found, key=lambda each: each.probability)
+
+    async def _one(self, claim: str, vector: Vectors, told: _Told) -> Supported:
+        weighed = weigh(claim, told.texts, vector, told.vectors, told.above)
+        probability = self._weights.probability(weighed)
+        if self._judge is not None and not weighed.otherwise and UNSURE[0] < probability < UNSURE[1]:
+            probability = await self._judge(claim, told.texts)
+        return Supported(probability=probability, otherwise=weighed.otherwise)
+
+
+class GroundednessGuard:
+    """Finds drafted sentences that the passages they cite do not bear out.
+
+    Catches: no citation, a passage that was not retrieved, a quote that is not in it, and sentences that state
+    another figure, unit, date or name, deny, promise or demand otherwise, drop a condition or add a claim of their
+    own. A quote of whole sentences passes without a look at its meaning, and policy's own words rest on nothing.
+
+    Misses: another word for a thing that is in the passage too (the wrong one of two products), and what follows
+    only by inference; long paraphrases are refused more often than they should be. It reads English.
+
+    Figures: ``design/checker.md``; made again by ``make heads DATA=DIR``. Source: our own; that every part of a
+    claim needs support is from Kamoi et al., "WiCE: Real-World Entailment for Claims in Wikipedia", 2023.
+    """
+
+    name = NAME
+    stages: tuple[Stage, ...] = ("output",)
+
+    def __init__(
+        self, encoder: Encoder, *, vectors_of: VectorsOf | None = None, judge: Judge | None = None
+    ) -> None:
+        self._groundedness = Groundedness(encoder, vectors_of=vectors_of, judge=judge)
+
+    async def __call__(self, request: GuardRequest) -> Finding:
+        """Judge one drafted sentence."""
+        if request.own:
+            return _finding(0.0, "unsupported")
+        if not request.citations:
+            return _finding(1.0, "no_citation")
+        known = {passage.id: passage for passage in request.passages}
+        problems = [problem for each in request.citations if (problem := _problem(each, known))]
+        if problems:
+            return _finding(1.0, problems[0])
+        if _is_quoted_whole(request.text, request.citations, known):
+            return _finding(1 - VERBATIM, "unsupported")
+        passages = list({each.passage_id: known[each.passage_id] for each in request.citations}.values())
+        found = await self._groundedness.cited(request.text, passages)
+        return _finding(1 - found.probability, found.otherwise[0] if found.otherwise else "unsupported")
+
+
+def cut(text: str) -> list[str]:
+    """Return the sentences of a text as people read them."""
+    return [quote(text, start, end) for start, end in splitter.spans(text)]
+
+
+def _sentences(passage: Passage) -> list[str]:
+    return [quote(passage.text, start, end) for start, end in passage.sentences]
+
+
+def _split(rows: Vectors, passages: Sequence[Passage]) -> Mapping[str, Vectors]:
+    if not passages:
+        return {}
+    cuts = np.cumsum([len(passage.sentences) for passage in passages])[:-1]
+    return {passage.id: part for passage, part in zip(passages, np.split(rows, cuts), strict=True)}
+
+
+def _problem(citation: Citation, known: Mapping[str, Passage]) -> str | None:
+    passage = known.get(citation.passage_id)
+    if passage is None:
+        return "unknown_passage"
+    start, end = citation.start - passage.start, citation.end - passage.start
+    if 0 <= start < end <= len(passage.text) and quote(passage.text, start, end) == citation.quote:
+        return None
+    if citation.quote.strip() and clean(citation.quote) in clean(passage.text):
+        return None
+    return "quote"
+
+
+def _is_quoted_whole(text: str, citations: Sequence[Citation], known: Mapping[str, Passage]) -> bool:
+    if text != " ".join(each.quote for each in citations):
+        return False
+    return all(_is_whole(each, known[each.passage_id]) for each in citations)
+
+
+def _is_whole(citation: Citation, passage: Passage) -> bool:
+    """Say whether a quote is whole sentences: a part of one may say something else."""
+    start, end = citation.start - passage.start, citation.end - passage.start
+    if start not in {a for a, _ in passage.sentences} or end not in {b for _, b in passage.sentences}:
+        return False
+    return quote(passage.text, start, end) == citation.quote
+
+
+def _finding(score: float, what: str) -> Finding:
+    reason = Reason(code=f"guard.{NAME}.{_CODES.get(what, what)}", text=_TEXTS[what])
+    return Finding(guard=NAME, score=score, reason=reason)
