@@ -119,10 +119,10 @@ async def test_a_restart_of_the_server_costs_no_attempt() -> None:
     with private_postgres() as server:
         line = conninfo(server.create("restarted"))
         await set_up_postgres(line)
-        async with open_checkpoints(line) as checkpoints, anyio.create_task_group() as tasks:
-            for _ in range(POOL_SIZE):
-                tasks.start_soon(checkpoints.threads)
-            await anyio.sleep(0.5)
+        async with open_checkpoints(line) as checkpoints:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(POOL_SIZE):
+                    tasks.start_soon(checkpoints.threads)
             await anyio.to_thread.run_sync(server.stop)
             await anyio.to_thread.run_sync(server.start)
             assert [await checkpoints.threads() for _ in range(POOL_SIZE)] == [set()] * POOL_SIZE

@@ -259,10 +259,10 @@ async def test_a_run_that_waits_for_a_person_is_ended_and_its_review_is_gone(own
     ]
 
 
+# Over PostgreSQL no server owns the folder: the command line works on the rows itself.
+@pytest.mark.parametrize("new_place", ["sqlite"], indirect=True, scope="session")
 async def test_the_command_line_asks_the_server_that_owns_the_folder(own: Shop) -> None:
     settings = own.product.settings
-    if settings.database_url is not None:
-        pytest.skip("Over PostgreSQL the command line works on the rows itself.")
     conversation = await own.conversation(id="c-cli")
 
     def handrail(*words: str) -> Result:

@@ -77,7 +77,7 @@ def test_what_the_local_tier_does_is_never_over_a_budget() -> None:
     ids=repr,
 )
 def test_a_budget_that_makes_no_sense_is_refused(budget: dict[str, Any], problem: str) -> None:
-    with pytest.raises(ValidationError, match="budgets.day") as caught:
+    with pytest.raises(ValidationError, match=r"budgets\.day") as caught:
         PolicyFile.model_validate({"budgets": {"day": budget}})
     assert problem in str(caught.value)
 

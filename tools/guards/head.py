@@ -1,4 +1,4 @@
-"""What a trained part learned, kept beside the code: arrays and JSON, never objects, so that loading runs no code."""
+"""What a trained part learned, kept beside the code: arrays and JSON, so that loading runs no code."""
 
 from __future__ import annotations
 
