@@ -43,4 +43,5 @@ soak: setup ## kill processes, cut streams, repeat turns, let runs wait: nothing
 	@$(BIN)/python -m handrail.soak $(ARGS)
 
 heads: setup ## train the guards' heads again on DATA=folder and write design/heads.md (ARGS="--only NAME" for one)
+	@test -n "$(DATA)" || { echo "Say where the data is: make heads DATA=folder"; exit 2; }
 	@$(BIN)/python -m evals.heads --data $(DATA) $(ARGS)
