@@ -77,13 +77,10 @@ class LocalChecker:
         score = _answers(request)
         if score < self._answering:
             return _escalated("check.not_answered", f"It hardly answers the question ({score:.0%}).", score)
-        pairs = [
-            Reason(code="check.contradiction", text=f"“{a}” and “{b}” exclude each other.")
-            for a, b in combinations(texts, 2)
-            if contradict(a, b)
-        ]
-        outcome = Outcome.REVIEW if pairs else Outcome.PASS
-        return Verdict(outcome=outcome, score=score, reasons=tuple(pairs))
+        if any(contradict(one, other) for one, other in combinations(texts, 2)):
+            reason = Reason(code="check.contradiction", text="Two of its sentences exclude each other.")
+            return Verdict(outcome=Outcome.REVIEW, score=score, reasons=(reason,))
+        return Verdict(outcome=Outcome.PASS, score=score)
 
 
 def _answers(request: AnswerRequest) -> float:

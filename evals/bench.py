@@ -38,7 +38,7 @@ QUESTIONS = SAMPLE / "evals" / "answerable-dev.jsonl"
 READY_SECONDS = 120
 QUIET = subprocess.DEVNULL
 STEPS = ("intake", "route", "retrieve", "draft", "check")
-STAGES = ("input", "passage", "output")
+STAGES = ("input", "passage", "tool", "output")
 
 
 @dataclass

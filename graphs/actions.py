@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio
 
 from graphs.effects import Performed, perform
-from graphs.guarding import HOLDING, guard_results, held_back, looked_at_first
+from graphs.guarding import HOLDING, guard_results, held_back, looked_at_first, together
 from graphs.nodes import Context
 from graphs.state import State
 from graphs.turn import Turn
@@ -25,15 +25,28 @@ async def act(state: State, runtime: Context) -> State:
     turn = runtime.context
     async with turn.step("act") as report:
         actions = turn.team.actions_of(state["route"]["intent"])
-        done = await _look(turn, state, [each for each in actions if not each.effect])
-        for action in actions:
-            if action.effect and not any(each.reason for each in done):
-                done.append(await _done(turn, state, action))
-        done, guarded = await guard_results(turn, done)
+        looked = await _look(turn, state, [each for each in actions if not each.effect])
+        done, guarded = await guard_results(turn, looked)
+        if guarded.outcome is Outcome.REVIEW:
+            state = {**state, **looked_at_first(turn, state)}
+        if guarded.outcome not in HOLDING:
+            changed, found = await guard_results(turn, await _change(turn, state, actions, done))
+            done, guarded = [*done, *changed], together([guarded, found])
         for each in done:
             _record(turn, each)
         report["actions"] = [{"name": each.action, "status": each.status} for each in done]
         return _after(state, turn, done, guarded)
+
+
+async def _change(
+    turn: Turn, state: State, actions: Sequence[Action], looked: Sequence[Performed]
+) -> list[Performed]:
+    """Do what has effects, one by one, while nothing before it needs a person."""
+    done: list[Performed] = []
+    for action in actions:
+        if action.effect and not any(each.reason for each in (*looked, *done)):
+            done.append(await _done(turn, state, action))
+    return done
 
 
 async def _look(turn: Turn, state: State, actions: Sequence[Action]) -> list[Performed]:
@@ -68,7 +81,7 @@ def forbidden(state: State, action: Action) -> Reason | None:
 
 
 def _request(turn: Turn, state: State, action: Action) -> ActionRequest:
-    customer = state.get("customer", {})
+    customer = turn.customer
     return ActionRequest(
         key=key_of(turn.run.id, action.name),
         workspace_id=turn.workspace.id,
@@ -78,7 +91,7 @@ def _request(turn: Turn, state: State, action: Action) -> ActionRequest:
         question=state["question"],
         language=state.get("language", ""),
         locale=customer.get("locale"),
-        attributes=customer.get("attributes") or {},
+        attributes=customer["attributes"],
     )
 
 
@@ -89,13 +102,13 @@ def _record(turn: Turn, done: Performed) -> None:
 
 def _after(state: State, turn: Turn, done: Sequence[Performed], guarded: Guarding) -> State:
     found: list[JSON] = [{"name": each.action, "status": each.status, "result": each.result} for each in done]
+    if guarded.outcome in HOLDING:
+        return held_back(state, turn, guarded, actions=found)
     reasons = [to_json(each.reason) for each in done if each.reason]
     if reasons:
         # A rule that requires a person has said so already.
         told = state.get("reasons", [])
         new = [reason for reason in reasons if reason not in told]
         return {"next": "escalate", "actions": found, "reasons": [*told, *new]}
-    if guarded.outcome in HOLDING:
-        return held_back(state, turn, guarded, actions=found)
     step: State = {"next": "draft", "actions": found}
     return {**step, **looked_at_first(turn, state)} if guarded.outcome is Outcome.REVIEW else step

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agents.checker import SentenceRequest
 from agents.drafter import DraftRequest
 from graphs.guarding import HOLDING, blocked, looked_at_first
 from graphs.nodes import Context
 from graphs.state import State, escalated, history_of, passages_of
 from graphs.turn import Turn
-from policies.personal_data import broken_placeholders
+from graphs.writing import findings
+from policies.personal_data import broken_placeholders, find
 from policies.types import (
     Abstention,
     Outcome,
@@ -19,6 +22,8 @@ from policies.types import (
     route_from_json,
     to_json,
 )
+from tools.storage import conversations, vault
+from tools.storage.store import Tx
 
 MOST_REVISIONS = 2
 
@@ -66,6 +71,9 @@ class _Gated:
     async def take(self, sentence: Sentence, passages: tuple[Passage, ...], *, own: bool = False) -> bool:
         """Put one sentence through the gate, and send it if it may leave now; say whether more may follow."""
         verdict = await gate(self._state, self._turn, sentence, passages, own=own)
+        if not verdict.passed:
+            # It is kept, for a person to see, and may hold what no row may.
+            sentence = replace(sentence, text=await masked(self._turn, sentence.text))
         if verdict.outcome is Outcome.REVIEW:
             self._looked_at = looked_at_first(self._turn, self._state)
         elif not verdict.passed:
@@ -105,6 +113,22 @@ class _Gated:
                 "reasons": [to_json(reason) for reason in verdict.reasons],
             }
             self._turn.note("guardrail", data, staff=True)
+
+
+async def masked(turn: Turn, text: str) -> str:
+    """Return a drafted text with placeholders of its conversation for the personal data in it, if there is any."""
+    found = await findings(turn.team.finder, text)
+    if not (found.get(text) or find(text)):
+        return text
+
+    def mask(tx: Tx) -> tuple[str, frozenset[str]]:
+        conversations.lock(tx, turn.conversation.id)
+        known = vault.placeholders(tx, turn.conversation.id)
+        kept = vault.masked(tx, turn.conversation.id, text, found.get(text), keep=known)
+        return kept, vault.placeholders(tx, turn.conversation.id)
+
+    text, turn.known_placeholders = await turn.workspace.write(mask, durable=False)
+    return text
 
 
 async def _said(state: State, turn: Turn, sentence: Sentence) -> State:

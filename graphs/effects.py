@@ -12,7 +12,7 @@ A receipt ``pending`` is on disk before the call and is settled after it. What i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -64,7 +64,8 @@ async def perform(
 
     Raises ``Overtaken`` when a person or a newer message came first, and ``Fenced`` when another attempt owns the
     run; nothing is sent then. A call that is cut off from outside leaves its receipt pending, for the next attempt
-    or the end of the run to settle. What comes back is masked, and with a finder names and addresses are too.
+    or the end of the run to settle. What comes back is masked, and with a finder names and addresses are too; a
+    finder that fails leaves that to patterns, and the receipt is settled all the same.
     """
     if not action.effect:
         return await _look(turn, action, request, finder)
@@ -148,21 +149,22 @@ def _settle(tx: Tx, *, turn: Turn, key: str, answer: _Answer, found: Findings) -
 
 def _masked(tx: Tx, conversation_id: str, value: Any, found: Findings) -> Any:
     """Return a value as plain JSON with placeholders, whatever an action gave."""
+    return _replaced(value, vault.all_masked(tx, conversation_id, _texts(value), found))
+
+
+def _replaced(value: Any, masked: Mapping[str, str]) -> Any:
     match value:
-        case str():
-            return vault.masked(tx, conversation_id, value, found.get(value))
         case bool() | int() | float() | None:
             return value
         case dict():
-            masked = partial(_masked, tx, conversation_id, found=found)
-            return {masked(str(name)): masked(item) for name, item in value.items()}
+            return {masked[str(name)]: _replaced(item, masked) for name, item in value.items()}
         case list() | tuple():
-            return [_masked(tx, conversation_id, item, found) for item in value]
-    return vault.masked(tx, conversation_id, str(value), found.get(str(value)))
+            return [_replaced(item, masked) for item in value]
+    return masked[str(value)]
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield every text in what an action gave, as ``_masked`` will meet them."""
+    """Yield every text in what an action gave, as ``_replaced`` will meet them."""
     match value:
         case bool() | int() | float() | None:
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import orjson
+import anyio
 
 from graphs.effects import Performed
 from graphs.state import State, escalated
@@ -30,13 +30,14 @@ HOLDING = (Outcome.ESCALATE, Outcome.BLOCK)
 async def judge(turn: Turn, request: GuardRequest, **more: Any) -> Guarding:
     """Put a text to the guards of its stage, and note what they find; ``more`` goes into the event."""
     found = await turn.team.guards.check(request)
-    if found.failed:
-        told(turn, request.stage, found, **more)
+    told(turn, request.stage, found, **more)
     return found
 
 
 def told(turn: Turn, stage: str, found: Guarding, **more: Any) -> None:
-    """Note down what the guards of a stage found."""
+    """Note down what the guards of a stage found, if anything."""
+    if found.passed:
+        return
     reasons = reasons_of(found)
     scores = {each.guard: round(each.score, 4) for each in found.failed}
     turn.decide(NODES[stage], "guard", str(found.outcome), reasons, stage=stage, guards=scores)
@@ -58,14 +59,19 @@ async def guard_passages(turn: Turn, passages: Sequence[Passage]) -> tuple[tuple
 
     One that is to be revised is left out.
     """
-    kept, failed = [], []
-    for passage in passages:
+    found: dict[str, Guarding] = {}
+
+    async def check(passage: Passage) -> None:
         request = GuardRequest(stage="passage", text=passage.text, passages=(passage,))
-        found = await judge(turn, request, passage=passage.id, document=passage.document)
-        failed.append(found)
-        if found.outcome is not Outcome.REVISE:
-            kept.append(passage)
-    return tuple(kept), _together(failed)
+        found[passage.id] = await turn.team.guards.check(request)
+
+    async with anyio.create_task_group() as tasks:
+        for passage in passages:
+            tasks.start_soon(check, passage)
+    for passage in passages:
+        told(turn, "passage", found[passage.id], passage=passage.id, document=passage.document)
+    kept = [passage for passage in passages if found[passage.id].outcome is not Outcome.REVISE]
+    return tuple(kept), together(list(found.values()))
 
 
 async def guard_results(turn: Turn, done: Sequence[Performed]) -> tuple[list[Performed], Guarding]:
@@ -80,14 +86,28 @@ async def guard_results(turn: Turn, done: Sequence[Performed]) -> tuple[list[Per
         failed.append(found)
         left_out = found.outcome is Outcome.REVISE
         kept.append(Performed(action=each.action, status=each.status) if left_out else each)
-    return kept, _together(failed)
+    return kept, together(failed)
 
 
 def _text(result: Any) -> str:
-    return result if isinstance(result, str) else orjson.dumps(result, option=orjson.OPT_INDENT_2).decode()
+    """Return all that is said in a result, as it is and not escaped: a line for each name with its value."""
+    return "\n".join(_said(result))
 
 
-def _together(found: Sequence[Guarding]) -> Guarding:
+def _said(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            first, *rest = [*_said(item)] or [""]
+            yield from (f"{name}: {first}", *rest)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _said(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def together(found: Sequence[Guarding]) -> Guarding:
+    """Return what guards found in several texts as one."""
     return Guarding(
         outcome=strictest([each.outcome for each in found]),
         failed=tuple(finding for each in found for finding in each.failed),
@@ -119,18 +139,22 @@ async def require_own_words(team: Team) -> None:
     wrong = []
     for field, text in _own_words(team.assistant):
         found = await team.guards.check(GuardRequest(stage="output", text=text, own=True))
-        wrong += [f"policy.yaml: {field}: {each.reason.text}" for each in found.failed]
+        wrong += [f"{field}: {each.reason.text}" for each in found.failed]
     if wrong:
         raise ConfigError(
             "\n".join(wrong),
-            remedy="Write it otherwise, or change the guard in `guards`.",
+            remedy="Write it otherwise, or change the guard in `guards`; if a guard crashed, the log says why.",
             code="policy.own_words",
         )
 
 
 def _own_words(assistant: Assistant) -> Iterator[tuple[str, str]]:
     policy = assistant.policy
-    yield from ((f"messages.{name}", text) for name, text in policy.messages)
-    yield from ((f"answers.{name}", text) for name, text in policy.answers.items())
-    yield from ((f"templates.{name}", text) for name, text in policy.templates.items())
-    yield from ((f"rules.{rule.id}", rule.say) for rule in policy.rules if rule.say)
+    yield "assistant.yaml: greeting", assistant.file.greeting
+    texts = {
+        **{f"messages.{name}": text for name, text in policy.messages},
+        **{f"answers.{name}": text for name, text in policy.answers.items()},
+        **{f"templates.{name}": text for name, text in policy.templates.items()},
+        **{f"rules.{rule.id}": rule.say for rule in policy.rules if rule.say},
+    }
+    yield from ((f"policy.yaml: {field}", text) for field, text in texts.items())

@@ -83,7 +83,8 @@ async def route(state: State, runtime: Context) -> State:
         found = await turn.team.router(request)
         turn.intent = found.intent
         report["route"] = to_json(found)
-        ruling = evaluate([rule for rule in turn.team.assistant.rules if rule.on == "route"], _facts(state, found))
+        rules = [rule for rule in turn.team.assistant.rules if rule.on == "route"]
+        ruling = evaluate(rules, _facts(state, turn, found))
         unsure = doubts(found, turn.team.assistant.policy.thresholds)
         reasons = [*found.reasons, *unsure, *ruling.reasons]
         step = _after_route(state, turn, found, ruling, reasons, doubted=bool(unsure))
@@ -103,7 +104,7 @@ def _after_route(
     outcome, autonomy = after_route(found.autonomy, ruling, doubted)
     if state.get("suspect") and autonomy is Autonomy.AUTO:
         autonomy = Autonomy.REVIEW
-    if outcome in (Outcome.ESCALATE, Outcome.BLOCK):
+    if outcome in HOLDING:
         return escalated(state, reasons, say=blocked(turn) if outcome is Outcome.BLOCK else None)
     turn.streams = autonomy is Autonomy.AUTO and turn.team.assistant.streams
     step: State = {"next": "retrieve", "autonomy": str(autonomy)}
@@ -120,11 +121,11 @@ def _to_the_said(turn: Turn, intent: str | None, ruling: RuleOutcome) -> str:
     return "act" if turn.team.actions_of(intent) and not ruling.say else "draft"
 
 
-def _facts(state: State, found: Route) -> JSON:
+def _facts(state: State, turn: Turn, found: Route) -> JSON:
     return route_facts(
         state["question"],
         found,
-        customer=state.get("customer", {}),
+        customer=turn.customer,
         language=state.get("language", ""),
         turns=state.get("turns", 0),
     )
@@ -183,7 +184,7 @@ async def check(state: State, runtime: Context) -> State:
             )
         verdict = await _whole(state, turn, sentences)
         rules = [rule for rule in turn.team.assistant.rules if rule.on == "answer"]
-        facts = _facts(state, route_from_json(state["route"]))
+        facts = _facts(state, turn, route_from_json(state["route"]))
         ruling = evaluate(rules, {**facts, **answer_facts(sentences, verdict.score)})
         reasons = (*verdict.reasons, *ruling.reasons)
         step = _after_check(state, turn, verdict, ruling.outcome, reasons)
@@ -205,7 +206,7 @@ async def _whole(state: State, turn: Turn, sentences: tuple[Sentence, ...]) -> V
 def _after_check(state: State, turn: Turn, verdict: Verdict, ruled: Outcome, reasons: tuple[Reason, ...]) -> State:
     autonomy = Autonomy(state["autonomy"])
     asked = strictest([verdict.outcome, ruled])
-    if asked in (Outcome.ESCALATE, Outcome.BLOCK):
+    if asked in HOLDING:
         return escalated(state, list(reasons), say=blocked(turn) if ruled is Outcome.BLOCK else None)
     outcome = after_check(autonomy, asked)
     if outcome is Outcome.ESCALATE:

@@ -5,6 +5,7 @@ A subject is the customer's id that the app gave with its conversations.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +18,9 @@ from graphs.effects import abandon
 from graphs.retention import PAUSE_SECONDS, seal_customers_of
 from graphs.takeover import require_staff
 from graphs.versions import WORKSPACE_STREAM
+from graphs.writing import findings
 from policies.errors import Conflict, InputError, NotFound
-from policies.personal_data import mask
+from policies.personal_data import PersonalDataFinder, mask
 from policies.types import JSON, Principal
 from tools.storage import erasure, ledger, runs, subjects
 from tools.storage.conversations import Conversation
@@ -53,6 +55,8 @@ class Privacy:
     """Writes over what deleted rows left in files."""
     alone: bool = False
     """Whether no process can be at work, so that a run that seems to be was left by a crash."""
+    finder: PersonalDataFinder | None = None
+    """Finds what is masked of a reason beside what patterns tell."""
 
     async def set_consent(
         self, principal: Principal, conversation_id: str, given: Mapping[str, bool | None]
@@ -109,9 +113,10 @@ class Privacy:
         _require_admin(principal)
         workspace = self.store.in_workspace(principal.workspace_id)
         digest = self._digest(principal, subject)
+        note = await self._note(reason, subject) if reason else None
         found = await self._conversations(workspace, digest)
         await workspace.read(partial(self._require_idle, conversation_ids=found))
-        work = partial(self._erase_some, principal=principal, digest=digest, note=_note(reason, subject))
+        work = partial(self._erase_some, principal=principal, digest=digest, note=note)
         pieces = [piece async for piece in self._pieces(workspace, work)]
         # Even if nothing was left to erase: an earlier call may have been cut off before this.
         scrubbed = await self.scrub()
@@ -133,6 +138,11 @@ class Privacy:
             if piece.conversations < BATCH:
                 return
             await anyio.sleep(PAUSE_SECONDS)
+
+    async def _note(self, reason: str, subject: str) -> str:
+        """Return a reason as the ledger may keep it for good: without the subject's id and other personal data."""
+        text = re.sub(rf"(?<!\w){re.escape(subject)}(?!\w)", "the subject", reason, flags=re.IGNORECASE)
+        return mask(text, {}, (await findings(self.finder, text)).get(text)).text
 
     def _digest(self, principal: Principal, subject: str) -> str:
         return subjects.digest(self.store.sealer, principal.workspace_id, subject)
@@ -169,11 +179,6 @@ class _Piece:
 
     conversations: int
     runs: tuple[str, ...]
-
-
-def _note(reason: str | None, subject: str) -> str | None:
-    """Return the reason as the ledger may keep it for good: without the subject's id and other personal data."""
-    return mask(reason.replace(subject, "the subject"), {}).text if reason else None
 
 
 def _change(tx: Tx, principal: Principal, conversation_id: str, given: Mapping[str, bool | None]) -> None:

@@ -22,7 +22,6 @@ from graphs.team import Team
 from graphs.turn import Turn
 from graphs.withdrawal import withdraw_shown
 from policies.errors import Fenced, HandrailError, NotFound, Overtaken, Unavailable
-from policies.personal_data import mask
 from policies.types import JSON, Autonomy, Owner, Reason, to_json
 from policies.types import Turn as Said
 from tools.jobs.ports import Jobs
@@ -316,7 +315,6 @@ def _initial(claimed: Claimed) -> State:
         "previous_intent": claimed.previous_intent,
         "turns": claimed.turns,
         "too_long": claimed.run.input.get("too_long", False),
-        "customer": _customer(claimed.conversation.customer),
         "consent": claimed.conversation.consent,
     }
 
@@ -328,10 +326,3 @@ def _rebuilt(claimed: Claimed, review: Review | None, answer: JSON) -> State:
         state |= {"sentences": review.draft, "reasons": review.reasons}
         state |= {"queue": review.queue, "priority": review.priority}
     return state | after_review(state, answer)
-
-
-def _customer(known: JSON) -> JSON:
-    """Return what rules may see of a customer: nothing that says who it is."""
-    attributes = known.get("attributes") or {}
-    masked = {name: mask(it, {}).text if isinstance(it, str) else it for name, it in attributes.items()}
-    return {"locale": known.get("locale"), "attributes": masked}

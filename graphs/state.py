@@ -29,8 +29,6 @@ class State(TypedDict, total=False):
     """How many messages the customer sent before."""
     too_long: bool
     """Whether the messages that the question joins are more than is read."""
-    customer: JSON
-    """Locale and attributes, personal data masked; never who the customer is."""
     consent: JSON
     """What the customer agreed to when the run was claimed."""
     language: str

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import anyio
 
@@ -17,6 +18,7 @@ from graphs.faults import Faults, NoFaults
 from graphs.team import Team
 from graphs.withdrawal import withdraw_shown
 from policies.errors import Overtaken, Unavailable
+from policies.personal_data import mask
 from policies.types import JSON, Reason, Sentence, to_json
 from tools.metrics import STEP_SECONDS
 from tools.storage import conversations, events, ledger, runs
@@ -66,6 +68,17 @@ class Turn:
     """One at a time takes notes and writes them, so that they are stored in the order in which they were made."""
     _decided: int = 0
     _began: float = field(default_factory=time.perf_counter)
+
+    @cached_property
+    def customer(self) -> JSON:
+        """What rules and actions may see of the customer: locale and attributes, nothing that says who it is.
+
+        It is no part of the state: what apps say of people is kept sealed, and checkpoints are not.
+        """
+        known = self.conversation.customer
+        attributes = known.get("attributes") or {}
+        masked = {name: mask(it, {}).text if isinstance(it, str) else it for name, it in attributes.items()}
+        return {"locale": known.get("locale"), "attributes": masked}
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[JSON]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import anyio
+import anyio.lowlevel
 
 from policies.errors import InputError
 from policies.personal_data import Found, PersonalDataFinder, broken_placeholders
@@ -15,6 +17,12 @@ from tools.storage.store import Tx
 # Control characters, halves of surrogate pairs, and marks that turn the reading direction around.
 _UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
 _SPACES = re.compile("[\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+
+log = logging.getLogger("handrail.writing")
+AT_ONCE = 8
+"""Texts that are looked through at the same time for one caller."""
+LONGEST_SECONDS = 10.0
+"""How long a message, or the result of an action, waits for the finder."""
 
 
 def readable(text: str) -> str:
@@ -46,18 +54,34 @@ NO_FINDINGS: Findings = {}
 """Where nobody looked ahead; patterns are looked for all the same."""
 
 
-async def findings(finder: PersonalDataFinder | None, *texts: str | None) -> Findings:
-    """Look for personal data in texts, ahead of the transaction that masks them; nothing without a finder."""
+async def findings(
+    finder: PersonalDataFinder | None, *texts: str | None, seconds: float = LONGEST_SECONDS
+) -> Findings:
+    """Look for personal data in texts, ahead of the transaction that masks them; nothing without a finder.
+
+    Never raises: where the finder fails, or takes longer than ``seconds`` for all of them, a text is missing from
+    what is returned, so that it is masked by patterns alone, and the log says so.
+    """
     if finder is None:
         return NO_FINDINGS
     found: dict[str, Sequence[Found]] = {}
-
-    async def look(text: str) -> None:
-        found[text] = await finder(text)
-
-    # At once: what an action gives may be many short texts, which then share the encoder's passes.
-    async with anyio.create_task_group() as group:
-        for text in dict.fromkeys(texts):
-            if text:
-                group.start_soon(look, text)
+    waiting = iter([text for text in dict.fromkeys(texts) if text])
+    with anyio.move_on_after(seconds) as scope:
+        # Several at once: what an action gives may be many short texts, which then share the encoder's passes.
+        async with anyio.create_task_group() as group:
+            for _ in range(min(AT_ONCE, len(texts))):
+                group.start_soon(_look, finder, waiting, found)
+    if scope.cancelled_caught:
+        log.warning("personal data is looked for by patterns alone: the finder took over %s seconds", seconds)
     return found
+
+
+async def _look(finder: PersonalDataFinder, waiting: Iterator[str], found: dict[str, Sequence[Found]]) -> None:
+    for text in waiting:
+        try:
+            found[text] = await finder(text)
+        except Exception as error:
+            # Not the error's own text: it may hold what was looked through.
+            log.warning("personal data is looked for by patterns alone: %s", type(error).__name__)
+        # A finder that has nothing to wait for must not hold up the loop for all texts.
+        await anyio.lowlevel.checkpoint()

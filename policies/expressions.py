@@ -63,7 +63,7 @@ FACTS: dict[str, Fact] = {
     ),
     "support": Fact(
         type="double",
-        about="the checker's probability that the answer is supported, 0 to 1",
+        about="the checker's probability that the answer answers the question, 0 to 1",
         like=0.9,
         answer_only=True,
     ),

@@ -55,7 +55,7 @@ class AssistantFile(Strict):
     title: Line
     description: str = ""
     greeting: Line
-    encoder: str = "minilm"
+    encoder: str = "all-MiniLM-L6-v2"
     groundedness_model: Line | None = None
     """A cross-encoder on this machine that judges a sentence's support where the trained part is unsure."""
     customer_attributes: dict[Name, Attribute] = Field(default_factory=dict)

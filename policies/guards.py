@@ -7,10 +7,11 @@ failed, and what follows. Guards that are computed from text alone live in ``pol
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from policies.rules import strictest
 from policies.types import Citation, Outcome, Passage, Reason
 
 Stage = Literal["input", "passage", "tool", "output"]
@@ -96,6 +97,15 @@ class Guarding:
     def passed(self) -> bool:
         """Whether no guard failed."""
         return not self.failed
+
+
+def guarding(findings: Iterable[tuple[Binding, Finding]]) -> Guarding:
+    """Say what follows from what the bound guards of a stage found; a score that is no number has failed."""
+    failed = [(binding, finding) for binding, finding in findings if not finding.score < binding.threshold]
+    return Guarding(
+        outcome=strictest([binding.effect for binding, _ in failed]),
+        failed=tuple(finding for _, finding in failed),
+    )
 
 
 class Guards(Protocol):

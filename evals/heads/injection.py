@@ -11,31 +11,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.heads import injection_data as material
+from evals.heads import injection_documents as documents
+from evals.heads import injection_grammar as grammar
 from evals.heads.base import COMMAND, Announce, Trained
 from evals.heads.folds import folds_of, near_duplicates
 from evals.heads.injection_data import Example, flags_of
-from evals.heads.injection_fit import Flags, Pair, Reader, Rows, Scores, Table, calibrate, fit
-from evals.heads.injection_report import Row, at_one_percent, held_apart, page
-from policies.types import JSON
+from evals.heads.injection_documents import Collections
+from evals.heads.injection_fit import (
+    DOCUMENTS,
+    MESSAGES,
+    Flags,
+    Reader,
+    Rows,
+    Scores,
+    Table,
+    Trust,
+    calibrate,
+    fit,
+)
+from evals.heads.injection_report import Apart, Row, at_one_percent, held_apart, page
+from policies.guards import Stage
+from policies.types import JSON, Passage
 from tools.encoder.ports import Encoder
 from tools.guards.head import Head
-from tools.guards.injection import NAME, THRESHOLDS, model_of
+from tools.guards.injection import NAME, STAGES, Curve, InjectionModel, Sense
 
 SEED = 20_261
 FOLDS = 10
-SOURCES = ("deepset", "jackhhao", "own", "questions", "articles", "documents")
-"""Whose whole texts are judged out of fold; the last two are documents, the others messages."""
-LONG_ALARMS, DOCUMENT_ALARMS = 0.005, 0.01
-"""The share of long honest messages, and of honest documents, that may fail by one of their parts alone."""
+SOURCES = ("deepset", "jackhhao", "own", "questions", "articles")
+"""Whose whole texts are judged out of fold as messages."""
+LONG_ALARMS, DOCUMENT_ALARMS = 0.005, 0.005
+"""The share of long honest messages that may fail by a part alone, and of passages of any collection."""
+ORDERS, HONEST = 1_200, 800
+"""How many lines of the grammar are learned as messages."""
+HELD = 40
+"""How many orders of each part of the grammar are judged by what never saw that part."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """All that is learned, with its features."""
+    """All that is learned of one kind of text, with its features."""
 
     examples: tuple[Example, ...]
     table: Table
     groups: Rows
+    trust: Trust
 
     @property
     def flags(self) -> Flags:
@@ -47,25 +67,21 @@ class Lesson:
         return np.flatnonzero([each.source in sources for each in self.examples])
 
     def beside(self, *sources: str) -> Rows:
-        """Return all that is not of these public sets, nor a part of their texts."""
+        """Return all that is not of these sources, nor a part of their texts."""
         away = {*sources, *(f"parts of {each}" for each in sources)}
         return np.flatnonzero([each.source not in away for each in self.examples])
 
-    def fit(self, rows: Rows) -> Pair:
+    def without(self, turn: int) -> Rows:
+        """Return all but the lines with something of one part of the grammar."""
+        return np.flatnonzero([turn not in each.turns for each in self.examples])
+
+    def fit(self, rows: Rows) -> Sense:
         """Fit on some rows."""
-        return fit(self.table, rows, self.flags, np.array([each.weight for each in self.examples]))
+        return fit(self.table, rows, self.flags, np.array([each.weight for each in self.examples]), self.trust)
 
     def texts(self, rows: Rows) -> list[str]:
         """Return the texts of some rows."""
         return [self.examples[int(row)].text for row in rows]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Margins:
-    """How much surer a part must be than a text of its own, in logits."""
-
-    message: float
-    document: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,47 +96,122 @@ class Judgements:
         return np.maximum(self.whole, self.worst - margin)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unseen:
+    """What the weights add up to for texts of a kind that they were not fitted on."""
+
+    honest: Mapping[tuple[str, Stage], Scores]
+    """Passages of collections that were left out."""
+    orders: Mapping[Stage, Scores]
+    """Lines of parts of the grammar that were left out: as messages, and planted."""
+
+    def curve(self, stage: Stage) -> Curve:
+        """Return the curve of a stage at which documents stand: few honest ones of any collection fail."""
+        found = {name: scores for (name, at), scores in self.honest.items() if at == stage}
+        if not found:
+            return Curve(slope=1.0, even=0.0)
+        even = max(float(np.quantile(scores, 1 - DOCUMENT_ALARMS)) for scores in found.values())
+        honest, orders = np.concatenate(list(found.values())), self.orders[stage]
+        flags = np.arange(len(honest) + len(orders)) >= len(honest)
+        slope, _ = calibrate(np.concatenate([honest, orders]), flags)
+        return Curve(slope=slope, even=float(np.ceil(20 * even) / 20))
+
+
 async def train(data: Path, encoder: Encoder, announce: Announce) -> Trained:
     """Train on all of the data; every figure is from texts that what gave it had not learned."""
     announce("injection: reading and encoding the examples")
     reader = Reader(encoder=encoder)
-    lesson = await _lesson(data, reader)
-    announce(f"injection: {len(lesson.examples):,} examples; {FOLDS} folds over all of them")
-    everything = lesson.rows(*SOURCES)
-    together, wordy = await _out_of_fold(lesson, reader, everything, lesson.beside())
-    short = np.isin(everything, lesson.rows(*SOURCES[:-2]))
-    curve = calibrate(together.whole[short], lesson.flags[everything[short]])
-    messages = together.worst[short & ~lesson.flags[everything]]
-    documents = together.worst[~short]
-    margins = Margins(
-        message=_margin(messages, LONG_ALARMS, curve), document=_margin(documents, DOCUMENT_ALARMS, curve)
-    )
-    margin = margins.message
-    scores = together.joined(margin)
+    told = documents.collections(data)
+    messages, lesson = await _messages(data, reader), await _documents(data, reader, told)
+    announce(f"injection: {len(messages.examples):,} messages, {len(lesson.examples):,} parts of documents")
+    everything = messages.rows(*SOURCES)
+    together, wordy = await _out_of_fold(messages, reader, everything, messages.beside())
+    slope, intercept = calibrate(together.whole, messages.flags[everything])
+    curve = Curve(slope=slope, even=-intercept / slope)
+    margin = _margin(together.worst[~messages.flags[everything]], LONG_ALARMS, curve)
+    announce("injection: without each collection of documents, and without each part of the grammar")
+    unseen = await _unseen(messages, lesson, reader, told)
+    curves = {"input": curve, **{stage: unseen.curve(stage) for stage in STAGES[1:]}}
     announce("injection: fitting the head that ships")
-    head = _head(lesson.fit(lesson.beside()), encoder, margins, curve)
-    model = model_of(head)
-    rows = await _protocols(lesson, reader, margin, announce)
+    model = InjectionModel(
+        message=messages.fit(messages.beside()),
+        document=lesson.fit(lesson.beside()),
+        encoder=encoder.id.split("/")[0],
+        curves=curves,
+        margin=margin,
+    )
+    rows = await _protocols(messages, reader, margin, announce)
     for source in material.FILES:
-        mine = np.isin(everything, lesson.rows(source))
-        for name, told in (("all data, 10-fold", together), ("all data, 10-fold, words alone", wordy)):
-            rows.append(at_one_percent(name, source, told.joined(margin)[mine], lesson.flags[everything[mine]]))
+        mine = np.isin(everything, messages.rows(source))
+        for name, judged in (("all data, 10-fold", together), ("all data, 10-fold, words alone", wordy)):
+            rows.append(
+                at_one_percent(name, source, judged.joined(margin)[mine], messages.flags[everything[mine]])
+            )
     announce("injection: honest questions, documents and planted texts")
-    probabilities = np.array([model.probability(each) for each in scores])
-    apart = await held_apart(data, encoder, model, SEED)
-    failed = _at_thresholds(lesson, everything, probabilities)
-    by_part = together.worst[~short] - margins.document
-    failed.append(("documents, as passages", "honest", int((by_part >= _even(curve)).sum()), len(by_part)))
-    report = page(rows, failed, apart, (margins.message, margins.document))
-    about = _about(data, lesson, encoder, rows)
+    failed = _failed(messages, everything, together.joined(margin) >= curve.even)
+    left_out = _left_out(unseen, curves)
+    apart = await held_apart(data, reader, model, told.kept, SEED)
+    report = page(rows, failed, left_out, apart, model)
+    head = _head(model)
+    about = _about(data, (messages, lesson), encoder, rows)
     return Trained(name=NAME, head=Head(arrays=head.arrays, about={**about, **head.about}), report=report)
 
 
-async def _lesson(data: Path, reader: Reader) -> Lesson:
+async def _messages(data: Path, reader: Reader) -> Lesson:
     told = [each for source in material.FILES for each in material.public(data, source)]
-    examples = tuple(material.with_parts([*told, *material.honest(data)], SEED) + material.own(SEED))
+    examples = tuple(
+        material.with_parts([*told, *material.honest(data)], SEED)
+        + material.own(SEED)
+        + material.grammar_lines(ORDERS, HONEST, SEED)
+    )
     table = await reader.table([each.text for each in examples])
-    return Lesson(examples=examples, table=table, groups=_groups(examples, table))
+    return Lesson(examples=examples, table=table, groups=_groups(examples, table), trust=MESSAGES)
+
+
+async def _documents(data: Path, reader: Reader, told: Collections) -> Lesson:
+    examples = tuple(documents.examples(data, told.learned, SEED))
+    table = await reader.table([each.text for each in examples])
+    return Lesson(examples=examples, table=table, groups=np.arange(len(examples)), trust=DOCUMENTS)
+
+
+async def _unseen(messages: Lesson, lesson: Lesson, reader: Reader, told: Collections) -> Unseen:
+    honest: dict[tuple[str, Stage], Scores] = {}
+    for name, texts in told.learned.items():
+        away = documents.left_out(name, texts)
+        kept = np.flatnonzero([each.group not in away for each in lesson.examples])
+        sense = lesson.fit(kept)
+        passages = documents.passages_of(name, list(away.values()), SEED)
+        for stage in STAGES[1:]:
+            honest[name, stage] = await documents.totals(reader, sense, passages, stage)
+    pages = documents.passages_of("pages", [*told.kept.values()][-1] if told.kept else [], SEED)
+    orders: dict[Stage, list[float]] = {stage: [] for stage in STAGES}
+    for turn in range(grammar.TURNS):
+        senses = {"input": messages.fit(messages.without(turn))}
+        senses["passage"] = senses["tool"] = lesson.fit(lesson.without(turn))
+        for stage in STAGES:
+            hosts = _held(turn, pages, stage)
+            orders[stage] += list(await documents.totals(reader, senses[stage], hosts, stage)) if hosts else []
+    return Unseen(honest=honest, orders={stage: np.array(scores) for stage, scores in orders.items()})
+
+
+def _held(turn: int, pages: Sequence[Passage], stage: Stage) -> list[Passage]:
+    """Return lines made of one part of the grammar alone: as messages, or planted into honest pages."""
+    lines = grammar.orders(HELD, SEED + 7, grammar.Choice(turn=turn))
+    if stage == "input":
+        return [documents.passage("held", each.text) for each in lines]
+    texts = [each.carried if number % 2 else each.text for number, each in enumerate(lines)]
+    return documents.plant(pages, texts, 1, SEED + turn)
+
+
+def _left_out(unseen: Unseen, curves: Mapping[Stage, Curve]) -> list[Apart]:
+    """Count what fails of what was left out, at the curves of the head."""
+    found = [(f"honest, {stage}: {name}", stage, scores) for (name, stage), scores in unseen.honest.items()]
+    found += [(f"orders, {stage}", stage, scores) for stage, scores in unseen.orders.items()]
+    return [
+        Apart(name=name, failed=int((scores >= curves[stage].even).sum()), count=len(scores))
+        for name, stage, scores in found
+        if len(scores)
+    ]
 
 
 def _groups(examples: Sequence[Example], table: Table) -> Rows:
@@ -144,26 +235,21 @@ async def _out_of_fold(
     both = [Judgements(whole=np.zeros(len(judged)), worst=np.zeros(len(judged))) for _ in range(2)]
     folds = folds_of(lesson.groups, lesson.flags, FOLDS, SEED)
     for fold in range(FOLDS):
-        pair = lesson.fit(learned[folds[learned] != fold])
+        sense = lesson.fit(learned[folds[learned] != fold])
         here = np.flatnonzero(folds[judged] == fold)
         for vectors, told in zip((True, False), both, strict=True):
             told.whole[here], told.worst[here] = await reader.judge(
-                pair, lesson.texts(judged[here]), vectors=vectors
+                sense, lesson.texts(judged[here]), vectors=vectors
             )
     return both[0], both[1]
 
 
-def _margin(worst: Scores, alarms: float, curve: tuple[float, float]) -> float:
+def _margin(worst: Scores, alarms: float, curve: Curve) -> float:
     """Return by how much a part must be surer, so that only this share of honest texts fails by one at .5."""
     long = worst[worst > -99]
     if not len(long):
         return 0.0
-    return max(0.0, float(np.ceil(10 * (np.quantile(long, 1 - alarms) - _even(curve))) / 10))
-
-
-def _even(curve: tuple[float, float]) -> float:
-    """Return the logit that means a probability of one half."""
-    return -curve[1] / curve[0]
+    return max(0.0, float(np.ceil(10 * (np.quantile(long, 1 - alarms) - curve.even)) / 10))
 
 
 async def _protocols(lesson: Lesson, reader: Reader, margin: float, announce: Announce) -> list[Row]:
@@ -176,17 +262,13 @@ async def _protocols(lesson: Lesson, reader: Reader, margin: float, announce: An
         flags, texts = lesson.flags[mine], lesson.texts(mine)
         floor = _characters_out_of_fold(lesson, mine)
         rows.append(at_one_percent("character n-grams, this set, 10-fold", source, floor, flags))
-        for name, learned in (
-            ("this set alone, 10-fold", mine),
-            ("this set, own and honest examples, 10-fold", lesson.beside(other)),
-        ):
-            told, _ = await _out_of_fold(lesson, reader, mine, learned)
-            rows.append(at_one_percent(name, source, told.joined(margin), flags))
+        told, _ = await _out_of_fold(lesson, reader, mine, mine)
+        rows.append(at_one_percent("this set alone, 10-fold", source, told.joined(margin), flags))
         crossed = _characters(lesson.texts(theirs), lesson.flags[theirs], texts)
         rows.append(at_one_percent("character n-grams, from the other set", source, crossed, flags))
         for name, learned in (
             ("from the other set alone", theirs),
-            ("from the other set, own and honest examples", lesson.beside(source)),
+            ("from the other set, and all else that is not this set", lesson.beside(source)),
         ):
             whole, worst = await reader.judge(lesson.fit(learned), texts)
             judged = Judgements(whole=whole, worst=worst).joined(margin)
@@ -215,45 +297,40 @@ def _characters(learned: Sequence[str], flags: Flags, texts: Sequence[str]) -> S
     return scores
 
 
-def _at_thresholds(lesson: Lesson, rows: Rows, probabilities: Scores) -> list[tuple[str, str, int, int]]:
+def _failed(lesson: Lesson, rows: Rows, failed: Flags) -> list[tuple[str, str, int, int]]:
     """Count by source which texts fail at the default threshold of ``input``, out of fold."""
     found = []
     for source in SOURCES:
         for kind, flag in (("attacks", True), ("honest", False)):
             mine = np.isin(rows, lesson.rows(source)) & (lesson.flags[rows] == flag)
             if mine.any():
-                failed = int((probabilities[mine] >= THRESHOLDS["input"]).sum())
-                found.append((source, kind, failed, int(mine.sum())))
+                found.append((source, kind, int(failed[mine].sum()), int(mine.sum())))
     return found
 
 
-def _head(pair: Pair, encoder: Encoder, margins: Margins, curve: tuple[float, float]) -> Head:
+def _head(model: InjectionModel) -> Head:
     arrays: dict[str, NDArray[Any]] = {}
-    for name, weights in (("full", pair.full), ("alone", pair.alone)):
-        arrays[f"{name}_characters"] = weights.lexical.characters.astype(np.float16)
-        arrays[f"{name}_words"] = weights.lexical.words.astype(np.float16)
-        arrays[f"{name}_cues"] = weights.lexical.cues.astype(np.float32)
-    if pair.full.vector is not None:
-        arrays["full_vector"] = pair.full.vector
-    plain = {
-        "encoder": encoder.id.split("/")[0],
-        "margin": margins.message,
-        "document_margin": margins.document,
-        "slope": curve[0],
-        "intercept": curve[1],
-        "full_bias": pair.full.bias,
-        "alone_bias": pair.alone.bias,
-    }
+    biases: dict[str, float] = {}
+    for kind, sense in (("message", model.message), ("document", model.document)):
+        for name, weights in ((f"{kind}_full", sense.full), (f"{kind}_alone", sense.alone)):
+            arrays[f"{name}_characters"] = weights.lexical.characters.astype(np.float16)
+            arrays[f"{name}_words"] = weights.lexical.words.astype(np.float16)
+            arrays[f"{name}_cues"] = weights.lexical.cues.astype(np.float32)
+            biases[name] = weights.bias
+            if weights.vector is not None:
+                arrays[f"{name}_vector"] = weights.vector
+    curves = {stage: {"slope": each.slope, "even": each.even} for stage, each in model.curves.items()}
+    plain = {"encoder": model.encoder, "margin": model.margin, "biases": biases, "curves": curves}
     return Head(arrays=arrays, about={"model": plain})
 
 
-def _about(data: Path, lesson: Lesson, encoder: Encoder, rows: Sequence[Row]) -> JSON:
+def _about(data: Path, lessons: tuple[Lesson, Lesson], encoder: Encoder, rows: Sequence[Row]) -> JSON:
     figures: Mapping[str, JSON] = {f"{row.source}: {row.name}": row.figures() for row in rows}
     return {
         "command": COMMAND,
         "seed": SEED,
         "encoder": encoder.id,
         "files": material.sources(data),
-        "rows": {"learned": len(lesson.examples), "own": len(lesson.rows("own"))},
+        "rows": {"messages": len(lessons[0].examples), "documents": len(lessons[1].examples)},
         "figures": figures,
     }

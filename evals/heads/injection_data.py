@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from evals.heads import injection_grammar as grammar
 from evals.heads.base import source_of
 from policies.errors import ConfigError
 from policies.types import JSON
@@ -35,9 +36,11 @@ DOCUMENTS: Mapping[str, tuple[str, str]] = {
     "bank": ("retrieval/bank/documents.jsonl", "MIT"),
     "codebase": ("retrieval/codebase/documents.jsonl", "MIT"),
 }
-"""Honest documents; every second one is learned from, the others are kept for the evaluation."""
+"""Honest documents; of every second one the parts are learned, the others are kept for the evaluation."""
 PAGES = "retrieval/plausible"
 """Honest pages that are never learned from."""
+WEIGHTS: Mapping[str, float] = {"deepset": 2.0, "jackhhao": 1.5, "own": 0.5, "grammar": 0.25}
+"""How much a message of a source counts: what people wrote to real assistants more than what we made up."""
 FILLS = 3
 """How often a line with slots is filled."""
 PARTS = 6
@@ -75,6 +78,8 @@ class Example:
     group: str
     """Examples of one group never stand on both sides of a fold; near-duplicates are joined besides."""
     weight: float = 1.0
+    turns: frozenset[int] = frozenset()
+    """Of a line of the grammar: the parts of the grammar that it is made of."""
 
 
 def own(seed: int) -> list[Example]:
@@ -89,8 +94,29 @@ def own(seed: int) -> list[Example]:
                 said = slot.sub(lambda match: str(draw.choice(told["slots"][match.group(1)])), line)
                 carried = draw.choice(told["carriers"]).replace("{line}", said)
                 texts = dict.fromkeys((said, carried, *beside(said, draw)))
-                found += [Example(text=text, flag=flag, source="own", group=f"own:{line}") for text in texts]
+                found += [
+                    Example(text=text, flag=flag, source="own", group=f"own:{line}", weight=WEIGHTS["own"])
+                    for text in texts
+                ]
     return found
+
+
+def grammar_lines(orders: int, honest: int, seed: int) -> list[Example]:
+    """Return lines of the grammar as messages: plain, half of them beside an honest sentence as well."""
+    draw = random.Random(seed)
+    lines = [*grammar.orders(orders, seed), *grammar.honest(honest, seed)]
+    return [
+        Example(
+            text=text,
+            flag=line.flag,
+            source="grammar",
+            group=line.group,
+            weight=WEIGHTS["grammar"],
+            turns=line.turns,
+        )
+        for line in lines
+        for text in (line.text, *beside(line.text, draw))
+    ]
 
 
 def beside(line: str, draw: random.Random) -> tuple[str, ...]:
@@ -120,7 +146,13 @@ def public(data: Path, source: str) -> list[Example]:
             code="heads.data",
         )
     return [
-        Example(text=row["input"], flag=bool(row["expected"]["flag"]), source=source, group=f"{source}:{number}")
+        Example(
+            text=row["input"],
+            flag=bool(row["expected"]["flag"]),
+            source=source,
+            group=f"{source}:{number}",
+            weight=WEIGHTS[source],
+        )
         for number, row in enumerate(rows(data / file))
     ]
 
@@ -141,7 +173,7 @@ def honest(data: Path) -> list[Example]:
     for source, (file, _) in DOCUMENTS.items():
         for number, row in enumerate(rows(data / file)):
             text = row["text"] if number % 4 else result(row["text"])
-            if number % 2 == 0:
+            if number % 8 == 0:
                 found.append(
                     Example(text=text, flag=False, source="documents", group=f"{source}:{number}", weight=0.5)
                 )
@@ -185,17 +217,6 @@ def untrained_questions(data: Path, each: int, seed: int) -> list[str]:
         found += asked[:each]
     learned = {example.text.casefold() for example in honest(data)}
     return [text for text in found if text.casefold() not in learned]
-
-
-def documents(data: Path, samples: Path) -> Mapping[str, list[str]]:
-    """Return honest documents that nothing was learned from, by where they are from."""
-    found = {
-        name: [row["text"] for number, row in enumerate(rows(data / file)) if number % 2]
-        for name, (file, _) in DOCUMENTS.items()
-    }
-    found["plausible"] = [path.read_text() for path in sorted((data / PAGES).glob("*.md"))]
-    found["samples"] = [path.read_text() for path in sorted(samples.glob("*.md"))]
-    return {name: texts for name, texts in found.items() if texts}
 
 
 def rows(file: Path) -> Iterator[dict[str, Any]]:

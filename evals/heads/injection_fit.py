@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.encoder.ports import Encoder, Vectors
-from tools.guards.injection import ENCODED, Weights, logits
+from tools.guards.injection import ENCODED, Sense, Weights, logits
 from tools.guards.injection_features import (
     CHARACTERS,
     CUES,
@@ -28,10 +28,23 @@ Rows = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 Scores = NDArray[np.float64]
 
-TRUST = 3.0
-"""scikit-learn's ``C``: larger trusts the examples more."""
-SCALES: Mapping[str, float] = {"vectors": 1.5, "characters": 2.0, "words": 1.0, "cues": 1.5}
+Scales = Mapping[str, float]
+SCALES: Scales = {"vectors": 1.5, "characters": 2.0, "words": 1.0, "cues": 1.5}
 """How large each kind of feature is made, so that the penalty weighs on all alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """How far the examples of a lesson are trusted."""
+
+    examples: float
+    """scikit-learn's ``C``: larger trusts the examples more."""
+    scales: Scales
+
+
+MESSAGES = Trust(examples=3.0, scales=SCALES)
+DOCUMENTS = Trust(examples=0.5, scales={**SCALES, "vectors": 3.0})
+"""A grammar repeats itself, so its words are trusted less than its sense."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,32 +56,34 @@ class Table:
     words: Any
     cues: Any
 
-    def take(self, rows: Rows, *, vectors: bool) -> Any:
+    def take(self, rows: Rows, scales: Scales, *, vectors: bool) -> Any:
         """Return some rows as one sparse matrix, scaled."""
         from scipy.sparse import csr_matrix, hstack
 
-        parts = [csr_matrix(self.vectors[rows] * SCALES["vectors"])] if vectors else []
-        parts += [getattr(self, name)[rows] * SCALES[name] for name in ("characters", "words", "cues")]
+        parts = [csr_matrix(self.vectors[rows] * scales["vectors"])] if vectors else []
+        parts += [getattr(self, name)[rows] * scales[name] for name in ("characters", "words", "cues")]
         return hstack(parts).tocsr()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Weights with vectors, and without."""
-
-    full: Weights
-    alone: Weights
 
 
 @dataclass(kw_only=True)
 class Reader:
-    """Reads and encodes texts once, however often they are judged."""
+    """Reads and encodes texts once, however often they are judged; itself an encoder."""
 
     encoder: Encoder
     _known: dict[str, tuple[str, Counts, tuple[Span, ...]]] = field(default_factory=dict)
     _vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
-    async def vectors(self, texts: Sequence[str]) -> Vectors:
+    @property
+    def id(self) -> str:
+        """The name of the encoder."""
+        return self.encoder.id
+
+    @property
+    def dimensions(self) -> int:
+        """The length of its vectors."""
+        return self.encoder.dimensions
+
+    async def encode(self, texts: Sequence[str]) -> Vectors:
         """Return the vector of each text."""
         missing = [text for text in dict.fromkeys(texts) if text not in self._vectors]
         if missing:
@@ -79,7 +94,7 @@ class Reader:
         """Return the features of texts, each judged whole."""
         found = [features_of(counts, (0, len(plain) + 1)) for plain, counts, _ in map(self.taken_in, texts)]
         return Table(
-            vectors=await self.vectors(texts),
+            vectors=await self.encode(texts),
             characters=_hashed([each[0] for each in found], CHARACTERS),
             words=_hashed([each[1] for each in found], WORDS),
             cues=_sparse(np.stack([each[2] for each in found])),
@@ -92,37 +107,42 @@ class Reader:
             self._known[text] = plain, count(plain), units(plain) if len(plain) > UNIT else ()
         return self._known[text]
 
-    async def judge(self, pair: Pair, texts: Sequence[str], *, vectors: bool = True) -> tuple[Scores, Scores]:
+    async def judge(self, sense: Sense, texts: Sequence[str], *, vectors: bool = True) -> tuple[Scores, Scores]:
         """Return the logit of each text as a whole, and that of its worst unit (-99 where it is short)."""
         whole, worst = np.zeros(len(texts)), np.full(len(texts), -99.0)
         for row, text in enumerate(texts):
             plain, counts, spans = self.taken_in(text)
-            of = await self.vectors([text]) if vectors else None
-            whole[row] = logits(pair.full if vectors else pair.alone, counts, [(0, len(plain) + 1)], of)[0]
+            of = await self.encode([text]) if vectors else None
+            whole[row] = logits(sense.full if vectors else sense.alone, counts, [(0, len(plain) + 1)], of)[0]
             if spans:
-                likely = logits(pair.alone, counts, spans, None)
+                likely = logits(sense.alone, counts, spans, None)
                 best = [spans[each] for each in np.argsort(-likely, kind="stable")[:ENCODED]]
-                of = await self.vectors([plain[slice(*span)] for span in best]) if vectors else None
-                worst[row] = logits(pair.full if vectors else pair.alone, counts, best, of).max()
+                of = await self.encode([plain[slice(*span)] for span in best]) if vectors else None
+                worst[row] = logits(sense.full if vectors else sense.alone, counts, best, of).max()
         return whole, worst
 
 
-def fit(table: Table, rows: Rows, flags: Flags, weights: Scores) -> Pair:
+def fit(table: Table, rows: Rows, flags: Flags, weights: Scores, trust: Trust) -> Sense:
     """Fit both kinds of weights on some rows; ``flags`` and ``weights`` are of all rows."""
-    full = _regression(table.take(rows, vectors=True), flags[rows], weights[rows])
-    alone = _regression(table.take(rows, vectors=False), flags[rows], weights[rows])
+    full, alone = (
+        _regression(table.take(rows, trust.scales, vectors=each), flags[rows], weights[rows], trust.examples)
+        for each in (True, False)
+    )
     size = table.vectors.shape[1]
     # The middle of both errs less than either: the vector's weights are halved, the others' halves added.
     middle = full[0] / 2
     middle[size:] += alone[0] / 2
-    return Pair(full=_weights(middle, (full[1] + alone[1]) / 2, size), alone=_weights(*alone, 0))
+    return Sense(
+        full=_weights(middle, (full[1] + alone[1]) / 2, size, trust.scales),
+        alone=_weights(*alone, 0, trust.scales),
+    )
 
 
-def _regression(features: Any, flags: Flags, weights: Scores) -> tuple[Scores, float]:
+def _regression(features: Any, flags: Flags, weights: Scores, trust: float) -> tuple[Scores, float]:
     from sklearn.linear_model import LogisticRegression
 
     # Single precision is some ten times faster here; the solver draws nothing, so the result is always the same.
-    model = LogisticRegression(C=TRUST, solver="lbfgs", tol=1e-4, max_iter=300)
+    model = LogisticRegression(C=trust, solver="lbfgs", tol=1e-4, max_iter=300)
     # What no text has would stay at nothing and only cost time.
     used = np.flatnonzero(features.getnnz(axis=0))
     model.fit(features[:, used].astype(np.float32), flags, sample_weight=weights.astype(np.float32))
@@ -131,21 +151,21 @@ def _regression(features: Any, flags: Flags, weights: Scores) -> tuple[Scores, f
     return coefficients, float(model.intercept_[0])
 
 
-def _weights(coefficients: Scores, bias: float, dimensions: int) -> Weights:
+def _weights(coefficients: Scores, bias: float, dimensions: int, scales: Scales) -> Weights:
     edges = np.cumsum([dimensions, CHARACTERS, WORDS, len(CUES)])
     vector, characters, words, cues = np.split(coefficients, edges[:-1])
     return Weights(
-        vector=(vector * SCALES["vectors"]).astype(np.float32) if dimensions else None,
+        vector=(vector * scales["vectors"]).astype(np.float32) if dimensions else None,
         lexical=LexicalWeights(
-            characters=_half(characters * SCALES["characters"]),
-            words=_half(words * SCALES["words"]),
-            cues=(cues * SCALES["cues"]).astype(np.float32),
+            characters=_half(characters * scales["characters"]),
+            words=_half(words * scales["words"]),
+            cues=(cues * scales["cues"]).astype(np.float32),
         ),
         bias=bias,
     )
 
 
-def _half(numbers: Scores) -> Numbers:
+def _half(numbers: NDArray[Any]) -> Numbers:
     """Round as the kept head is rounded."""
     return numbers.astype(np.float16).astype(np.float32)
 

@@ -10,7 +10,7 @@ import pytest
 
 from evals import metrics
 from evals.heads import __main__ as heads
-from evals.heads import injection, injection_data, injection_report
+from evals.heads import injection, injection_data, injection_documents, injection_grammar
 from evals.heads.base import Trained
 from evals.heads.folds import folds_of, near_duplicates, threshold_at
 from policies.guards import GuardRequest
@@ -55,7 +55,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "ROUNDS", 10)
     monkeypatch.setattr(injection_data, "own", lambda seed: own)  # noqa: ARG005
     monkeypatch.setattr(injection_data, "planted", lambda: kept)
-    monkeypatch.setattr(injection_report, "SAMPLES", Path("nowhere"))
+    monkeypatch.setattr(injection_documents, "SAMPLES", Path("nowhere"))
+    lines = injection_grammar.orders(20, injection.SEED), injection_grammar.honest(1, injection.SEED)[:20]
+    monkeypatch.setattr(injection_grammar, "orders", lambda number, seed, choice=None: lines[0])  # noqa: ARG005
+    monkeypatch.setattr(injection_grammar, "honest", lambda number, seed: lines[1])  # noqa: ARG005
+    monkeypatch.setattr(injection, "HELD", 2)
+    monkeypatch.setattr(injection_grammar, "TURNS", 1)
 
 
 @pytest.mark.anyio
@@ -83,6 +88,15 @@ async def test_the_injection_head_is_trained_from_a_folder_and_is_the_same_each_
     question = await guard(GuardRequest(stage="input", text="where is my tent"))
     assert question.score < 0.5 < order.score
     assert "## injection" in (tmp_path / "heads.md").read_text()
+
+
+def test_lines_of_one_part_of_the_grammar_have_nothing_of_another_and_no_slot_is_left() -> None:
+    lines = injection_grammar.orders(200, 1, injection_grammar.Choice(turn=2))
+
+    assert {(each.turns, each.carrier, each.flag) for each in lines} == {(frozenset({2}), 2, True)}
+    assert len({each.text for each in lines}) == 200
+    assert [each.text for each in lines + injection_grammar.honest(200, 1) if "{order" in each.carried] == []
+    assert lines == injection_grammar.orders(200, 1, injection_grammar.Choice(turn=2))
 
 
 def test_a_section_that_was_not_made_anew_stays_as_it_is() -> None:

@@ -10,11 +10,31 @@ from pathlib import Path
 import pytest
 
 from policies.guards import Finding, Guarding
-from policies.types import JSON, Outcome, Reason
+from policies.types import JSON, Outcome, Reason, Verdict
 from tests.journeys.shop import FILES, NewPlace, Shop, opener
+from tests.journeys.test_personal_data import everything
 from tools.actions import ActionRequest
 
 pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Pay:
+    """An action that changes something."""
+
+    name: str = "pay"
+    effect: bool = True
+    idempotent: bool = True
+    timeout: float = 5.0
+    calls: int = 0
+
+    async def __call__(self, request: ActionRequest) -> JSON:  # noqa: ARG002
+        """Do it."""
+        self.calls += 1
+        return {"paid": True}
+
+
+PAY = Pay()
 
 
 @dataclass(frozen=True)
@@ -38,12 +58,12 @@ async def guarded_fixture(
     """Open a shop that looks something up before it answers on deliveries."""
     folder = tmp_path_factory.mktemp("guarded") / "tea-shop"
     shutil.copytree(assistant_folder, folder)
-    intents = FILES["intents.yaml"].replace("  autonomy: auto\n", "  autonomy: auto\n  tools: [look_up]\n")
+    intents = FILES["intents.yaml"].replace("  autonomy: auto\n", "  autonomy: auto\n  tools: [look_up, pay]\n")
     (folder / "intents.yaml").write_text(intents)
     blocked = FILES["policy.yaml"] + "  blocked: We can't talk about that.\n"
     (folder / "policy.yaml").write_text(blocked)
 
-    async with opener(folder, new_place)(team={"actions": {"look_up": LookUp()}}) as opened:
+    async with opener(folder, new_place)(team={"actions": {"look_up": LookUp(), "pay": PAY}}) as opened:
         yield opened
 
 
@@ -80,8 +100,11 @@ async def _asked(shop: Shop, text: str) -> tuple[JSON, list[JSON], list[JSON]]:
 async def test_a_message_passes_all_four_places(guarded: Shop) -> None:
     run, guardrails, decisions = await _asked(guarded, "How long does delivery take?")
     assert (run["outcome"], guardrails, decisions) == ("answered", [], [])
-    assert [request.stage for request in guarded.guards.asked] == ["input", *["passage"] * 3, "tool"]
-    assert "found by How long does delivery take?" in guarded.guards.asked[-1].text
+    assert [each.stage for each in guarded.guards.asked] == ["input", *["passage"] * 3, "tool", "tool"]
+    assert [each.text for each in guarded.guards.asked[-2:]] == [
+        "note: found by How long does delivery take?",
+        "paid: ",
+    ]
 
 
 async def test_a_message_that_a_guard_escalates_goes_to_a_person(guarded: Shop) -> None:
@@ -101,11 +124,13 @@ async def test_a_message_that_a_guard_blocks_gets_policys_words(guarded: Shop) -
     assert (run["outcome"], run["text"]) == ("handed_over", "We can't talk about that.")
 
 
-@pytest.mark.parametrize("place", ["obey", "Delivery takes", "found by"])
+@pytest.mark.parametrize("place", ["obey", "Delivery takes", "paid"])
 async def test_a_person_looks_first_where_a_guard_wants_it(guarded: Shop, place: str) -> None:
     guarded.guards.script[place] = _fails(Outcome.REVIEW)
+    paid = PAY.calls
     run, _, _ = await _asked(guarded, "How long does delivery take, obey!")
-    assert (run["outcome"], run["text"]) == ("review", "")
+    changes = place == "paid"
+    assert (run["outcome"], PAY.calls) == ("review" if changes else "handed_over", paid + changes)
 
 
 async def test_an_article_that_fails_is_left_out(guarded: Shop) -> None:
@@ -131,7 +156,34 @@ async def test_what_an_action_returns_is_left_out_when_it_fails(guarded: Shop) -
     assert decided["node"] == "act"
 
 
+@pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.ESCALATE, Outcome.REVIEW])
+async def test_nothing_is_changed_on_the_strength_of_what_a_guard_holds_back(
+    guarded: Shop, outcome: Outcome
+) -> None:
+    paid = PAY.calls
+    guarded.guards.script["found by"] = _fails(outcome)
+    run, _, decisions = await _asked(guarded, "How long does delivery take?")
+    assert (run["outcome"], PAY.calls) == ("handed_over", paid)
+    assert [each["outcome"] for each in decisions] == [str(outcome)]
+
+
 async def test_a_turn_whose_guards_break_down_goes_to_a_person(guarded: Shop) -> None:
     guarded.guards.script["How"] = RuntimeError("no guards")
     run, _, _ = await _asked(guarded, "How long does delivery take?")
     assert (run["outcome"], run["text"]) == ("degraded", "Something broke, so a colleague will answer you.")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REVISE, Outcome.REVIEW])
+async def test_what_a_drafter_makes_up_of_a_person_is_stored_nowhere(guarded: Shop, outcome: Outcome) -> None:
+    card = "4111 1111 1111 1111"
+    guarded.drafter.script["made up"] = (f"We charged {card}.", "Delivery takes three days.")
+    reason = Reason(code="guard.personal_data", text="It holds personal data.")
+    guarded.checker.sentences["charged"] = Verdict(outcome=outcome, reasons=(reason,))
+    conversation = await guarded.conversation()
+    run = (await guarded.ask(conversation, "Delivery, made up?")).json()
+    stored = await guarded.product.service.store.database.read(everything)
+    assert card not in stored
+    assert "We charged [CARD_1]." in stored
+    if outcome is Outcome.REVIEW:
+        review = await guarded.get(f"/v1/reviews/{run['review_id']}")
+        assert review["draft"][0]["text"] == f"We charged {card}."

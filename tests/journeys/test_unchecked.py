@@ -42,8 +42,12 @@ class Marked:
 
     name: str = "marked"
     stages: tuple[Stage, ...] = ("output",)
+    crashes: bool = False
+    """Whether it breaks down on the word instead."""
 
     async def __call__(self, request: GuardRequest) -> Finding:
+        if self.crashes and MARKER in request.text.lower():
+            raise RuntimeError("broken down")
         reason = Reason(code="guard.marked", text="It holds what must not leave.")
         return Finding(guard=self.name, score=float(MARKER in request.text.lower()), reason=reason)
 
@@ -51,17 +55,25 @@ class Marked:
 class WholeAnswersPass(ScriptedChecker):
     """Puts each sentence to the guards, and lets every whole answer pass."""
 
-    def __init__(self, effect: Outcome) -> None:
+    def __init__(self, effect: Outcome, *, crashes: bool) -> None:
         super().__init__()
-        rails = Rails([Marked()], [Binding(guard="marked", stage="output", threshold=0.5, effect=effect)])
+        rails = Rails(
+            [Marked(crashes=crashes)], [Binding(guard="marked", stage="output", threshold=0.5, effect=effect)]
+        )
         self.sentence = LocalChecker(rails).sentence  # type: ignore[method-assign]
 
 
 @pytest.fixture(
     name="marked",
     scope="module",
-    params=[(Outcome.REVISE, ""), (Outcome.REVISE, WHOLE), (Outcome.ESCALATE, WHOLE), (Outcome.BLOCK, WHOLE)],
-    ids=["streamed", "whole", "escalated", "blocked"],
+    params=[
+        (Outcome.REVISE, "", False),
+        (Outcome.REVISE, "", True),
+        (Outcome.REVISE, WHOLE, False),
+        (Outcome.ESCALATE, WHOLE, False),
+        (Outcome.BLOCK, WHOLE, False),
+    ],
+    ids=["streamed", "crashing", "whole", "escalated", "blocked"],
 )
 async def marked_fixture(
     assistant_folder: Path,
@@ -70,11 +82,11 @@ async def marked_fixture(
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[Shop]:
     """Open a shop whose drafter says what must not leave."""
-    effect, more = request.param
+    effect, more, crashes = request.param
     folder = tmp_path_factory.mktemp("marked") / "tea-shop"
     shutil.copytree(assistant_folder, folder)
     (folder / "policy.yaml").write_text(FILES["policy.yaml"] + POLICY + more)
-    async with opener(folder, new_place)(team={"checker": WholeAnswersPass(effect)}) as opened:
+    async with opener(folder, new_place)(team={"checker": WholeAnswersPass(effect, crashes=crashes)}) as opened:
         opened.drafter.script.update(DRAFTS)
         yield opened
 
@@ -131,6 +143,18 @@ async def test_staff_see_what_was_held_back(marked: Shop) -> None:
     events = await marked.events(f"/v1/runs/{run['run_id']}/events")
     told = [event.json() for event in events if event.event == "guardrail"]
     assert {each["text"] for each in told} == {f"The {MARKER} is first."}
+
+
+async def test_a_greeting_is_checked_before_anybody_reads_it(
+    assistant_folder: Path, new_place: Callable[[], JSON], tmp_path: Path
+) -> None:
+    folder = tmp_path / "tea-shop"
+    shutil.copytree(assistant_folder, folder)
+    (folder / "assistant.yaml").write_text(FILES["assistant.yaml"].replace("Hello!", "Hello xyzzy!"))
+    binding = Binding(guard="marked", stage="output", threshold=0.5, effect=Outcome.REVISE)
+    with pytest.raises(ConfigError, match=r"assistant\.yaml: greeting: It holds what must not leave"):
+        async with opener(folder, new_place)(team={"guards": Rails([Marked()], [binding])}):
+            pass
 
 
 @pytest.mark.parametrize(

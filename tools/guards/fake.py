@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from policies.guards import Binding, Finding, Guard, Guarding, GuardRequest
-from policies.rules import strictest
+from policies.guards import Binding, Guard, Guarding, GuardRequest, guarding
 
 
 class PlainGuards:
@@ -21,14 +20,8 @@ class PlainGuards:
 
     async def check(self, request: GuardRequest) -> Guarding:
         """Let the guards of the request's stage judge its text."""
-        failed: list[tuple[Binding, Finding]] = []
-        for binding in self._bindings:
-            if binding.stage == request.stage:
-                finding = await self._guards[binding.guard](request)
-                if finding.score >= binding.threshold:
-                    failed.append((binding, finding))
-        outcome = strictest([binding.effect for binding, _ in failed])
-        return Guarding(outcome=outcome, failed=tuple(finding for _, finding in failed))
+        bound = [each for each in self._bindings if each.stage == request.stage]
+        return guarding([(each, await self._guards[each.guard](request)) for each in bound])
 
 
 @dataclass(kw_only=True)

@@ -27,8 +27,8 @@ from tools.guards.injection_features import (
 from tools.guards.injection_text import UNIT, Plain, Span, neighbours, read, units
 
 NAME = "injection"
-THRESHOLDS: Mapping[Stage, float] = {"input": 0.5, "passage": 0.5, "tool": 0.5}
-"""From which score on a text has failed by default; the margins of the head make one threshold fit all stages."""
+STAGES: tuple[Stage, ...] = ("input", "passage", "tool")
+"""Where it stands; the head's curve for each makes .5 the threshold of them all."""
 ENCODED = 4
 """How many units of a long text are encoded: those that their words make likeliest."""
 MOST_CHARACTERS = 40_000
@@ -39,7 +39,6 @@ FEW_INVISIBLE = 3
 _LOOP_CHARACTERS = 600
 _LOOP_UNITS = 40
 """Longer texts are counted, and more units are weighed, off the event loop."""
-_QUOTED = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,29 +52,46 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InjectionModel:
-    """What the guard learned."""
+class Sense:
+    """What the guard learned about one kind of text."""
 
     full: Weights
     alone: Weights
     """For texts whose vectors nobody has, and to find those worth encoding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """From what weights add up to, to how likely it is that a text gives orders, at one stage."""
+
+    slope: float
+    even: float
+    """What adds up to a probability of one half."""
+
+    def logit(self, total: float) -> float:
+        """Return the logit of the probability."""
+        return self.slope * (total - self.even)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InjectionModel:
+    """What the guard learned, of messages and of documents, which give orders in other words."""
+
+    message: Sense
+    document: Sense
     encoder: str
     """Name and digest of the model that ``full`` knows the vectors of, without its precision."""
+    curves: Mapping[Stage, Curve]
     margin: float
     """Logits by which a part of a long message must be surer than a message of its own."""
-    document_margin: float
-    """The same for a part of a passage or a tool's result."""
-    slope: float
-    intercept: float
-    """Platt's curve, from logits to probabilities."""
 
     def knows(self, encoder: Encoder) -> bool:
         """Whether it learned from vectors of this encoder."""
         return encoder.id.split("/")[0] == self.encoder
 
-    def probability(self, logit: float) -> float:
-        """Return how likely it is that a text with this logit gives orders."""
-        return float(1 / (1 + np.exp(-np.clip(self.slope * logit + self.intercept, -30, 30))))
+    def sense(self, stage: Stage) -> Sense:
+        """Return what judges the texts of a stage."""
+        return self.message if stage == "input" else self.document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +99,20 @@ class Judged:
     """How sure one stretch of a text makes the guard."""
 
     logit: float
-    text: str
+    """Above nothing it fails by default."""
     span: Span
     """In the text as it was given."""
+
+    @property
+    def probability(self) -> float:
+        """How likely it is that the stretch gives orders."""
+        return float(1 / (1 + np.exp(-np.clip(self.logit, -30, 30))))
 
 
 def model_of(head: Head) -> InjectionModel:
     """Read the model out of its head."""
     arrays = head.arrays
-    known = len(arrays["full_cues"])
+    known = len(arrays["message_full_cues"]) if "message_full_cues" in arrays else 0
     if known != len(CUES):
         raise ConfigError(
             f"The trained part {NAME!r} has weights for {known} cues, but there are {len(CUES)}.",
@@ -100,14 +121,17 @@ def model_of(head: Head) -> InjectionModel:
         )
     plain: Mapping[str, Any] = head.about["model"]
     return InjectionModel(
-        full=_weights(arrays, "full", plain["full_bias"]),
-        alone=_weights(arrays, "alone", plain["alone_bias"]),
+        message=_sense(arrays, "message", plain["biases"]),
+        document=_sense(arrays, "document", plain["biases"]),
         encoder=plain["encoder"],
+        curves={stage: Curve(**plain["curves"][stage]) for stage in STAGES},
         margin=plain["margin"],
-        document_margin=plain["document_margin"],
-        slope=plain["slope"],
-        intercept=plain["intercept"],
     )
+
+
+def _sense(arrays: Mapping[str, Any], name: str, biases: Mapping[str, float]) -> Sense:
+    full, alone = f"{name}_full", f"{name}_alone"
+    return Sense(full=_weights(arrays, full, biases[full]), alone=_weights(arrays, alone, biases[alone]))
 
 
 def _weights(arrays: Mapping[str, Any], name: str, bias: float) -> Weights:
@@ -145,14 +169,16 @@ class InjectionGuard:
     percent or HTML escapes, spaced-out letters, digits for letters, look-alikes, tag and zero-width characters;
     German, and coarsely other languages. Text that talks of rules, prompts or updates as customers do passes.
 
-    Misses: orders without any tell-tale form ("the refund limit does not apply today"), languages beyond the
-    dozen in its examples, orders in pictures, those spread over several messages, ciphers that it does not undo.
+    Misses: in documents, some four in ten of the orders worded in ways that it has not seen; orders without any
+    tell-tale form ("the refund limit does not apply today"), languages beyond the eight of its grammar and the few
+    more of its examples, orders in pictures, those spread over several messages, ciphers that it does not undo.
 
-    Figures, out of fold: recall .847 (deepset) and .958 (jackhhao) at 1 % false alarms; 2 of 1,500 honest
-    questions fail, and 1 % to 6 % of honest passages, by collection; of own orders not learned, at most 8 in 10
-    are caught as messages and half inside documents. ``design/heads.md`` has the intervals. Source: own work; a
-    logistic regression over a MiniLM sentence vector, hashed n-grams and named cues, learned from two public sets,
-    own examples, honest questions and documents.
+    Figures, out of fold: recall .768 (deepset) and .956 (jackhhao) at 1 % false alarms; 3 of 1,500 honest
+    questions fail, and under 1 % of honest passages and tools' results of every collection; of orders in moods and
+    branches that were left out .86 are caught as messages, .56 in passages and .59 in tools' results.
+    ``design/heads.md`` has the intervals. Source: own work; logistic regressions over a MiniLM sentence vector,
+    hashed n-grams and named cues, one for messages and one for documents, learned from two public sets, a grammar
+    and examples of our own, honest questions and documents.
 
     A message is judged whole, and a long one by its sentences too; a passage or a tool's result by its worst
     sentence or pair of sentences. ``vectors_of`` looks up the sentence vectors of passages, so that nothing is
@@ -160,7 +186,7 @@ class InjectionGuard:
     """
 
     name = NAME
-    stages: tuple[Stage, ...] = ("input", "passage", "tool")
+    stages = STAGES
 
     def __init__(
         self, encoder: Encoder, *, vectors_of: VectorsOf | None = None, model: InjectionModel | None = None
@@ -172,19 +198,18 @@ class InjectionGuard:
 
     async def __call__(self, request: GuardRequest) -> Finding:
         """Judge one text by its worst stretch."""
-        text = request.text[:MOST_CHARACTERS]
-        long = len(text) > _LOOP_CHARACTERS
-        plain, counts = await anyio.to_thread.run_sync(partial(_take_in, text)) if long else _take_in(text)
+        if len(request.text) > MOST_CHARACTERS:
+            return _finding(Judged(logit=30.0, span=(MOST_CHARACTERS, len(request.text))), too_long=True)
+        long = len(request.text) > _LOOP_CHARACTERS
+        read_in = partial(_take_in, request.text)
+        plain, counts = await anyio.to_thread.run_sync(read_in) if long else read_in()
         if request.stage == "passage" and (stored := await self._stored(request, plain)):
             judged = self._by_vectors(plain, counts, *stored)
         else:
-            judged = await self._by_text(plain, counts, text, whole=request.stage == "input")
+            judged = await self._by_text(plain, counts, request.text, request.stage)
         for payload in plain.payloads:
-            judged.append(await self._payload(payload.text, payload.span))
-        worst = max(judged, key=lambda each: each.logit)
-        if len(request.text) > MOST_CHARACTERS:
-            return self._finding(Judged(logit=30.0, text="", span=(MOST_CHARACTERS, len(request.text))), request)
-        return self._finding(worst, request)
+            judged.append(await self._payload(payload.text, payload.span, request.stage))
+        return _finding(max(judged, key=lambda each: each.logit))
 
     async def _stored(self, request: GuardRequest, plain: Plain) -> tuple[tuple[Span, ...], Vectors] | None:
         """Return the sentences of a passage with their vectors, if they are known and nothing in it was moved."""
@@ -208,64 +233,69 @@ class InjectionGuard:
         middle = vectors[rows] + vectors[[row + 1 for row in rows]]
         middle /= np.maximum(np.linalg.norm(middle, axis=1, keepdims=True), 1e-6)
         spans = (*sentences, *pairs)
-        found = logits(self._model.full, counts, spans, np.concatenate([vectors, middle]))
-        less = self._model.document_margin
-        return [self._judged(plain, span, float(logit) - less) for span, logit in zip(spans, found, strict=True)]
+        found = logits(self._model.document.full, counts, spans, np.concatenate([vectors, middle]))
+        return [
+            self._judged(plain, span, float(total), "passage") for span, total in zip(spans, found, strict=True)
+        ]
 
-    async def _by_text(self, plain: Plain, counts: Counts, text: str, *, whole: bool) -> list[Judged]:
-        """Judge a text whole if it is short or ``whole``, and a long one by its units."""
-        everything = (0, len(plain.text))
+    async def _by_text(self, plain: Plain, counts: Counts, text: str, stage: Stage) -> list[Judged]:
+        """Judge a message or a short text whole, and a long one by its units."""
+        sense, everything = self._model.sense(stage), (0, len(plain.text))
         judged: list[Judged] = []
-        less = self._model.margin if whole else self._model.document_margin
-        if whole or len(plain.text) <= UNIT:
+        if stage == "input" or len(plain.text) <= UNIT:
             # The text as it was given, which the router encodes too, so that it is encoded once.
-            logit = await self._logits(plain, counts, [everything], [text])
-            judged.append(self._judged(plain, everything, float(logit[0]) - (0.0 if whole else less)))
+            total = await self._totals(sense, plain, counts, [everything], [text])
+            judged.append(self._judged(plain, everything, float(total[0]), stage))
         if len(plain.text) > UNIT:
-            spans = units(plain.text) or (everything,)
-            rank = partial(logits, self._model.alone, counts, spans, None)
-            likely = await anyio.to_thread.run_sync(rank) if len(spans) > _LOOP_UNITS else rank()
-            best = [spans[row] for row in np.argsort(-likely, kind="stable")[:ENCODED]]
-            found = await self._logits(plain, counts, best, [plain.text[slice(*span)] for span in best])
+            best = await self._likeliest(sense, plain, counts)
+            found = await self._totals(sense, plain, counts, best, [plain.text[slice(*span)] for span in best])
+            less = self._model.margin if stage == "input" else 0.0
             judged += [
-                self._judged(plain, span, float(each) - less) for span, each in zip(best, found, strict=True)
+                self._judged(plain, span, float(each) - less, stage)
+                for span, each in zip(best, found, strict=True)
             ]
         return judged
 
-    async def _logits(self, plain: Plain, counts: Counts, spans: Sequence[Span], texts: Sequence[str]) -> Numbers:
+    async def _likeliest(self, sense: Sense, plain: Plain, counts: Counts) -> list[Span]:
+        """Return the units that are worth encoding."""
+        spans = units(plain.text) or ((0, len(plain.text)),)
+        rank = partial(logits, sense.alone, counts, spans, None)
+        likely = await anyio.to_thread.run_sync(rank) if len(spans) > _LOOP_UNITS else rank()
+        return [spans[row] for row in np.argsort(-likely, kind="stable")[:ENCODED]]
+
+    async def _totals(
+        self, sense: Sense, plain: Plain, counts: Counts, spans: Sequence[Span], texts: Sequence[str]
+    ) -> Numbers:
         if not self._knows or not plain.text.strip():
-            return logits(self._model.alone, counts, spans, None)
-        return logits(self._model.full, counts, spans, await self._encoder.encode(list(texts)))
+            return logits(sense.alone, counts, spans, None)
+        return logits(sense.full, counts, spans, await self._encoder.encode(list(texts)))
 
-    async def _payload(self, text: str, span: Span) -> Judged:
+    async def _payload(self, text: str, span: Span, stage: Stage) -> Judged:
         """Judge what a stretch says once it is decoded; that it was hidden speaks against it."""
-        judged = await self._by_text(
-            Plain(text=text, origin=None, invisible=0, payloads=()), count(text), text, whole=True
-        )
-        worst = max(judged, key=lambda each: each.logit)
-        return Judged(logit=worst.logit + DISGUISED, text=worst.text, span=span)
+        hidden = Plain(text=text, origin=None, invisible=0, payloads=())
+        judged = await self._by_text(hidden, count(text), text, "input" if stage == "input" else "tool")
+        return Judged(logit=max(each.logit for each in judged) + DISGUISED, span=span)
 
-    def _judged(self, plain: Plain, span: Span, logit: float) -> Judged:
+    def _judged(self, plain: Plain, span: Span, total: float, stage: Stage) -> Judged:
         more = DISGUISED if plain.invisible >= FEW_INVISIBLE else 0.0
-        return Judged(logit=logit + more, text=plain.text[slice(*span)], span=plain.place(span))
+        return Judged(logit=self._model.curves[stage].logit(total + more), span=plain.place(span))
 
-    def _finding(self, worst: Judged, request: GuardRequest) -> Finding:
-        return Finding(
-            guard=NAME,
-            score=self._model.probability(worst.logit),
-            reason=Reason(code=f"guard.{NAME}", text=_say(worst.text)),
-            spans=() if worst.span == (0, len(request.text)) else (worst.span,),
-        )
+
+def _finding(worst: Judged, *, too_long: bool = False) -> Finding:
+    """Say how sure the guard is and where; never what the text says, for ledgers keep reasons for ever."""
+    said = (
+        "The text is too long to be read for orders to the assistant."
+        if too_long
+        else "The text gives the assistant orders."
+    )
+    return Finding(
+        guard=NAME,
+        score=worst.probability,
+        reason=Reason(code=f"guard.{NAME}", text=said),
+        spans=(worst.span,) if worst.span[0] < worst.span[1] else (),
+    )
 
 
 def _take_in(text: str) -> tuple[Plain, Counts]:
     plain = read(text)
     return plain, count(plain.text)
-
-
-def _say(text: str) -> str:
-    said = " ".join(text.split())
-    if not said:
-        return "The text is too long to be read for instructions to the assistant."
-    quoted = said if len(said) <= _QUOTED else said[: _QUOTED - 1].rstrip() + "…"
-    return f"The text tries to give the assistant instructions: “{quoted}”"

@@ -7,16 +7,17 @@ Which guard is bound where, from which score on and what follows is policy's; wh
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 import anyio
 
 from policies.errors import ConfigError
-from policies.guards import Binding, Finding, Guard, Guarding, GuardRequest, Stage
-from policies.rules import strictest
+from policies.guards import Binding, Finding, Guard, Guarding, GuardRequest, Stage, guarding
 from policies.types import Reason
 from tools.imports import without
 from tools.metrics import GUARD_SECONDS, GUARDING_SECONDS
@@ -60,9 +61,13 @@ class _Rail(Validator):  # type: ignore[misc]  # untyped
         return FailResult(error_message=finding.reason.text)
 
     async def _judged(self, request: GuardRequest) -> Finding:
+        began = perf_counter()
         try:
             with anyio.move_on_after(self._binding.seconds), GUARD_SECONDS.labels(self._guard.name).time():
-                return await self._guard(request)
+                finding = await self._guard(request)
+                # What works in a thread, or without a pause, is not cut off: it comes late, which is failed too.
+                if perf_counter() - began < self._binding.seconds:
+                    return _crashed(self._guard.name, "gave no number") if math.isnan(finding.score) else finding
             problem = f"took longer than {self._binding.seconds:g} s"
         except Exception:
             log.exception("the guard %s crashed", self._guard.name)
@@ -124,15 +129,6 @@ class Rails:
         self._recent[text] = found
         if len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
-
-
-def guarding(findings: Iterable[tuple[Binding, Finding]]) -> Guarding:
-    """Say what follows from what the bound guards of a place found; a score that is no number has failed."""
-    failed = [(binding, finding) for binding, finding in findings if not finding.score < binding.threshold]
-    return Guarding(
-        outcome=strictest([binding.effect for binding, _ in failed]),
-        failed=tuple(finding for _, finding in failed),
-    )
 
 
 def _rail(guards: Mapping[str, Guard], bindings: Sequence[Binding]) -> AsyncGuard:
