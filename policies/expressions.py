@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import cel
 
+from policies.personal_data import KINDS
+
 Stage = Literal["route", "answer"]
 
 
@@ -50,7 +52,7 @@ FACTS: dict[str, Fact] = {
     "amounts": Fact(type="list(double)", about="amounts of money in the message", like=[20.0]),
     "personal_data": Fact(
         type="list(string)",
-        about="the kinds of personal data in the message: `email`, `card`, `iban`, `ssn`, `phone`",
+        about="the kinds of personal data in the message: " + ", ".join(f"`{kind.lower()}`" for kind in KINDS),
         like=["email"],
     ),
     "turns": Fact(type="int", about="how many messages the customer sent before this one", like=1),

@@ -40,7 +40,7 @@ SEED = 20_261
 FOLDS = 10
 SOURCES = ("deepset", "jackhhao", "own", "questions", "articles")
 """Whose whole texts are judged out of fold as messages."""
-LONG_ALARMS, DOCUMENT_ALARMS = 0.005, 0.005
+LONG_ALARMS, DOCUMENT_ALARMS = 0.005, 0.01
 """The share of long honest messages that may fail by a part alone, and of passages of any collection."""
 ORDERS, HONEST = 1_200, 800
 """How many lines of the grammar are learned as messages."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import anyio.to_thread
 
 from policies.guards import Guard
@@ -17,6 +19,8 @@ from tools.guards.leaks import DocumentLeakGuard
 from tools.guards.nli import open_judge
 from tools.guards.personal_data import PersonalData, PersonalDataGuard, open_personal_data
 from tools.guards.phrases import load_wording
+
+log = logging.getLogger("handrail.guards")
 
 
 async def open_guards(
@@ -53,4 +57,7 @@ async def open_finder(assistant: Assistant, knowledge: Indexed, encoder: Encoder
     """Make what finds personal data; the assistant's name and its documents' titles are nobody's names."""
     index = await knowledge.index()
     titles = {passage.title for passage in index.passages}
-    return await open_personal_data(encoder, {assistant.name, assistant.file.title, *titles})
+    finder = await open_personal_data(encoder, {assistant.name, assistant.file.title, *titles})
+    if finder.note:
+        log.warning(finder.note)
+    return finder
