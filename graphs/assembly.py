@@ -34,7 +34,7 @@ from policies.types import Principal
 from tools.assistants import Assistant, load_assistant
 from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
 from tools.encoder.opening import open_encoder
-from tools.encoder.ports import Encoder
+from tools.encoder.ports import Encoder, Forgetful
 from tools.evidence import stored_vectors
 from tools.guards.language import identify_language, warm_up
 from tools.guards.opening import open_finder, open_guards
@@ -110,7 +110,7 @@ async def open_product(
         await workspace.write(lambda tx: note_version(tx, assistant, principal))
         teams = Teams(workspace=workspace, own=outfit.team, hire=outfit.hire)
         segments = _segments(settings, store, backend, teams, sabotage.at_points(faults))
-        service = _service(store, hub, backend, outfit.team, segments)
+        service = _service(store, hub, backend, outfit, segments)
         key = await anyio.to_thread.run_sync(key_of_ledger, settings)
         running = _running(settings, backend, service, segments, outfit, key)
         await stack.enter_async_context(running.started(works=works, queues=queues))
@@ -198,16 +198,23 @@ def _vector_store(settings: Settings) -> Path | str:
     return settings.data / "chroma" if settings.database_url is None else IN_MEMORY
 
 
-def _service(store: Store, hub: Hub, backend: Backend, team: Team, segments: Segments) -> Service:
+def _service(store: Store, hub: Hub, backend: Backend, outfit: _Outfit, segments: Segments) -> Service:
     return Service(
         store=store,
         hub=hub,
         jobs=backend.jobs,
-        assistant=team.assistant,
+        assistant=outfit.team.assistant,
         prune=segments.prune,
         scrub=backend.scrub,
-        finder=team.finder,
+        finder=outfit.team.finder,
+        forget=partial(_forget, outfit.encoder, outfit.team.finder),
     )
+
+
+def _forget(*remembering: object) -> None:
+    for each in remembering:
+        if isinstance(each, Forgetful):
+            each.forget()
 
 
 def _running(

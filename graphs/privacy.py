@@ -57,6 +57,8 @@ class Privacy:
     """Whether no process can be at work, so that a run that seems to be was left by a crash."""
     finder: PersonalDataFinder | None = None
     """Finds what is masked of a reason beside what patterns tell."""
+    forget: Callable[[], None] | None = None
+    """Drops what this process remembers of recent texts."""
 
     async def set_consent(
         self, principal: Principal, conversation_id: str, given: Mapping[str, bool | None]
@@ -120,6 +122,8 @@ class Privacy:
         pieces = [piece async for piece in self._pieces(workspace, work)]
         # Even if nothing was left to erase: an earlier call may have been cut off before this.
         scrubbed = await self.scrub()
+        if self.forget is not None:
+            self.forget()
         return Erased(
             workspace_id=workspace.id,
             conversations=sum(piece.conversations for piece in pieces),

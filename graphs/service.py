@@ -52,6 +52,8 @@ class Service:
     """Deletes the checkpoints of a run that has ended."""
     scrub: Callable[[], Awaitable[bool]]
     """Writes over what deleted rows left in files; returns whether that is done."""
+    forget: Callable[[], None] | None = None
+    """Drops what this process remembers of recent texts."""
     finder: PersonalDataFinder | None = None
     """Finds what is masked beside what patterns tell; looked for before a transaction, masked in it."""
 
@@ -68,7 +70,9 @@ class Service:
     @property
     def privacy(self) -> Privacy:
         """What people may ask for who have their data here."""
-        return Privacy(store=self.store, prune=self.prune, scrub=self.scrub)
+        return Privacy(
+            store=self.store, prune=self.prune, scrub=self.scrub, finder=self.finder, forget=self.forget
+        )
 
     async def create_conversation(
         self,

@@ -11,6 +11,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from handrail.own_words import fixed_texts, require_decent, require_own_words
 from handrail.terminal import print_json
 from policies.attributes import require_declared
 from policies.errors import ConfigError, InputError
@@ -48,14 +49,16 @@ class Message:
 def check_policy(path: Path, out: Console) -> None:
     """Check an assistant's folder, or one of its files; raises ``ConfigError`` with all that is wrong.
 
-    A file is checked with those beside it where all three are there, else by itself.
+    A file is checked with those beside it where all three are there, else by itself. What policy says itself is
+    put to the guards that need no model.
     """
     if path.is_dir():
-        load_assistant(path)
+        require_own_words(load_assistant(path))
     elif path.name in MODELS and all((path.parent / name).is_file() for name in MODELS):
-        assistant_of(path.parent, read_files(path.parent))
+        require_own_words(assistant_of(path.parent, read_files(path.parent)))
     else:
-        parse_yaml(path, _text(path), MODELS.get(path.name, PolicyFile))
+        text = _text(path)
+        require_decent(fixed_texts(path, text, parse_yaml(path, text, MODELS.get(path.name, PolicyFile))))
     out.print(f"{path}: nothing is wrong.", markup=False, soft_wrap=True)
 
 

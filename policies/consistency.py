@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from policies.bindings import KnownGuards, misbound
 from policies.expressions import check_expression
 from policies.folder import AssistantFile, IntentsFile, PolicyFile
-from policies.sections import RuleEntry
+from policies.guards import Stage
+from policies.sections import GuardEntry, RuleEntry
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,20 @@ def mistakes(
         if name not in known:
             text = f"there is no intent {name!r} in intents.yaml; mend the name or remove the answer"
             yield Mistake(("answers", name), text)
-    for number, entry in enumerate(policy.guards):
+    yield from _misbound(policy.guards, guards)
+
+
+def _misbound(entries: Sequence[GuardEntry], guards: KnownGuards) -> Iterator[Mistake]:
+    taken: set[tuple[str, Stage]] = set()
+    for number, entry in enumerate(entries):
         if wrong := misbound(entry, guards):
             yield Mistake(("guards", number, wrong[0]), wrong[1])
+            continue
+        places = [(entry.guard, stage) for stage in entry.stages or guards.usual(entry.guard)]
+        if twice := [stage for guard, stage in places if (guard, stage) in taken]:
+            text = f"{entry.guard!r} is bound at {twice[0]!r} above already; keep one, or give each its `stages`"
+            yield Mistake(("guards", number, "guard"), text)
+        taken |= {*places}
 
 
 def _names(number: int, rule: RuleEntry, policy: PolicyFile, tools: list[str]) -> Iterator[Mistake]:

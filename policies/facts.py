@@ -108,7 +108,9 @@ def facts(text: str) -> tuple[Fact, ...]:
 def _uncounted(match: re.Match[str], text: str) -> bool:
     if match["number"] is None or match["number"].lower() not in ("one", "once"):
         return False
-    return bool(_UNCOUNTED.match(text, match.start()) or _POINTED.search(text, 0, match.start()))
+    return bool(
+        _UNCOUNTED.match(text, match.start()) or _POINTED.search(text, max(match.start() - 9, 0), match.start())
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _NOT_DENIED = r"(?<!\bno )(?<!\bnot a )(?<!\bwithout )(?<!\bwithout a )"
+_BLANKS = re.compile(r"\s+")
 _ENDING = r"(?:e?s|e?d|ing)?"
 _WORDS_BETWEEN = rf"{_ENDING}(?: [\w']+){{0,3}} "
 
@@ -15,18 +16,29 @@ _WORDS_BETWEEN = rf"{_ENDING}(?: [\w']+){{0,3}} "
 class Glossary:
     """Adds the documents' words to a question that uses the customers'."""
 
-    entries: tuple[tuple[str, re.Pattern[str]], ...] = ()
+    entries: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = ()
+    """The documents' words, how what customers say for them begins, and all that they say."""
 
     @classmethod
     def of(cls, synonyms: Mapping[str, Sequence[str]]) -> Glossary:
         """Make a glossary of the documents' words, each with the customers' words for it."""
-        return cls(tuple((term, _any_of(said)) for term, said in synonyms.items()))
+        return cls(tuple((term, _beginnings(said), _any_of(said)) for term, said in synonyms.items()))
 
     def expand(self, question: str) -> str:
         """Return the question followed by the documents' words for what it says in others."""
-        low = question.lower()
-        added = [term for term, said in self.entries if term.lower() not in low and said.search(question)]
+        plain = _BLANKS.sub(" ", question)
+        low = plain.lower()
+        added = [
+            term
+            for term, begins, said in self.entries
+            if term.lower() not in low and any(each in low for each in begins) and said.search(plain)
+        ]
         return " ".join([question, *added])
+
+
+def _beginnings(phrases: Sequence[str]) -> tuple[str, ...]:
+    """Return what a question must have for a search for the phrases to be worth its time."""
+    return tuple(phrase.split(" * ")[0].lower() for phrase in phrases)
 
 
 def _any_of(phrases: Sequence[str]) -> re.Pattern[str]:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 
+from policies.folding import Folded, fold, tight
 from policies.guards import Finding, GuardRequest, Spans, Stage
 from policies.promises import FOUND, NOT_FOUND, Phrasebook, Prohibition, Sets
 from policies.types import Reason
@@ -22,6 +23,9 @@ STAFF_WORDS = 8
 LEAST_BITS = 3.0
 """A value beside a word like ``key`` is one when its characters are this mixed, in bits each."""
 LEAST_SECRET = 12
+PIECE = 8_000
+LONGEST_MATCH = 1_000
+"""What matches is cut off after so many characters of the next piece, at most."""
 _WORD = re.compile(r"[^\W_]+(?:['’.,][^\W_]+)*")
 
 _KEYS = re.compile(
@@ -51,17 +55,18 @@ _KEYS = re.compile(
     re.VERBOSE,
 )
 _CONNECTION = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://([^\s:/@]{0,64}):([^\s:/@]{1,128})@[\w.\[\]-]+", re.I)
-_BEARER = re.compile(r"\bbearer\s+([A-Za-z0-9._~+/-]{16,}=*)", re.I)
+_BEARER = re.compile(r"\bbearer\s([A-Za-z0-9._~+/-]{16,}=*)", re.I)
 _NAMED = re.compile(
     r"""(?<![A-Za-z])(?P<name>(?:[A-Za-z0-9]{1,20}[_-]){0,4}
     (?:(?:api|access|secret|secret[ _-]?access|signing|account|private|encryption|deploy)[ _-]?key
     |key|token|secret|password|passwd|passphrase|passcode|pwd|credentials?))
-    (?:\s+(?:for|of|to|at|on)\s+(?:the\s+|our\s+|this\s+)?[\w-]+(?:\s+[\w-]+)?)?
-    \s*["']?\s*(?P<sign>=|:|->|=>|\b(?:is|was|are|reads)\b(?:\s+(?:now|still|(?:changed|set|reset)\s+to))?
-    |(?<=password)|(?<=passphrase)|(?<=token)|(?<=key))\s*["'`]?(?P<value>[^\s"'`,;<>(){}]{6,256})""",
+    (?:\s(?:for|of|to|at|on|in|from|under)\s(?:(?:the|our|this|your|their)\s)?[\w-]{1,40}(?:\s[\w-]{1,40})?){0,3}
+    \s?["']?\s?(?P<sign>=|:|->|=>|\b(?:is|was|are|reads)\b(?:\s(?:now|still|(?:changed|set|reset)\sto))?
+    |(?<=password)|(?<=passphrase)|(?<=token)|(?<=key))\s?["'`]?(?P<value>[^\s"'`,;<>(){}]{6,256})""",
     re.VERBOSE | re.I,
 )
-_MARK = re.compile(r"[\[(<](?:(?:internal|staff|agents?)(?: only)?|confidential|private note)[\])>]", re.I)
+_INTERNAL = r"(?:(?:internal|staff|agents?)(?:(?: use| eyes)? only| notes?)?|confidential|private note)"
+_MARK = re.compile(rf"[\[(<]{_INTERNAL}[\])>]|<!--\s?{_INTERNAL}\s?(?:-->|:)", re.I)
 _PASSWORDS = re.compile(r"pass|pwd", re.I)
 _STAND_IN = re.compile(
     r"^(?:your|my|the|some|example|placeholder|changeme|x{4,}|\*+|\.+|user|password|pass|pwd|token|secret|key|hidden|redacted)"
@@ -72,7 +77,7 @@ _STAND_IN = re.compile(
 
 def shingles(texts: Iterable[str], words: int = STAFF_WORDS) -> frozenset[int]:
     """Return the numbers of every run of ``words`` words in some texts, the same in every process."""
-    return frozenset(number for text in texts for number, _ in _runs(text, words))
+    return frozenset(number for text in texts for number, *_ in _runs(text, words))
 
 
 def staff_only(staff: Iterable[str], customer: Iterable[str], words: int = STAFF_WORDS) -> frozenset[int]:
@@ -80,13 +85,14 @@ def staff_only(staff: Iterable[str], customer: Iterable[str], words: int = STAFF
     return shingles(staff, words) - shingles(customer, words)
 
 
-def _runs(text: str, words: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Yield the number of each run of words, and where it stands."""
-    found = [(match[0].lower().replace("’", "'").encode(), match.span()) for match in _WORD.finditer(text)]
+def _runs(text: str, words: int) -> Iterator[tuple[int, Folded, tuple[int, int]]]:
+    """Yield the number of each run of words, and where it stands in the folded text."""
+    folded = fold(text)
+    found = [(match[0].lower().replace("’", "'").encode(), match.span()) for match in _WORD.finditer(folded.text)]
     for place in range(len(found) - words + 1):
         run = found[place : place + words]
         digest = blake2b(b" ".join(word for word, _ in run), digest_size=8).digest()
-        yield int.from_bytes(digest, "big"), (run[0][1][0], run[-1][1][1])
+        yield int.from_bytes(digest, "big"), folded, (run[0][1][0], run[-1][1][1])
 
 
 class LeakGuard:
@@ -122,6 +128,10 @@ class LeakGuard:
 
     async def __call__(self, request: GuardRequest) -> Finding:
         """Judge one text. Policy's own words may speak of staff, but they hold no key either."""
+        return self.judge(request)
+
+    def judge(self, request: GuardRequest) -> Finding:
+        """Judge one text, in the thread that asks."""
         text = request.text
         if keys := tuple(secrets(text)):
             return _found("key", "The text has a key, a token or a password in it.", keys)
@@ -131,26 +141,45 @@ class LeakGuard:
             return _found("instructions", "The text repeats instructions of the assistant.", spans)
         if spans := tuple(_shared(text, STAFF_WORDS, self._staff_shingles())):
             return _found("staff", "The text repeats a document that only staff may read.", spans)
-        if mark := _MARK.search(text):
-            return _found("internal", "The text is marked as internal.", (mark.span(),))
+        for folded in (tight(text), fold(text)):
+            if mark := _MARK.search(folded.text):
+                return _found("internal", "The text is marked as internal.", (folded.place(*mark.span()),))
         for hit in self._book.find(text):
             return _found(hit.prohibition.id, hit.prohibition.reason, (hit.span,))
         return _clean()
 
 
 def secrets(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where keys, tokens and passwords stand in a text."""
-    for match in _KEYS.finditer(text):
+    """Yield where keys, tokens and passwords stand in a text, whether or not it is folded first."""
+    seen: set[tuple[int, int]] = set()
+    for folded in {each.text: each for each in (tight(text), fold(text))}.values():
+        for found in _secrets(folded.text):
+            if (span := folded.place(*found)) not in seen:
+                seen.add(span)
+                yield span
+
+
+def _secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where they stand in a text that has no two blanks in a row, so that the time is linear in it."""
+    for match in _matches(_KEYS, text):
         yield match.span()
-    for match in _CONNECTION.finditer(text):
+    for match in _matches(_CONNECTION, text):
         if not _STAND_IN.search(match[2]):
             yield match.span(2)
-    for match in _BEARER.finditer(text):
+    for match in _matches(_BEARER, text):
         if not _STAND_IN.search(match[1]) and _bits(match[1]) >= LEAST_BITS:
             yield match.span(1)
-    for match in _NAMED.finditer(text):
+    for match in _matches(_NAMED, text):
         if _is_secret(match["name"], match["value"].rstrip(".!?"), match["sign"]):
             yield match.span("value")
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Yield the matches in a text, a piece at a time: while a pattern is looked for, no other thread works."""
+    for start in range(0, len(text), PIECE):
+        for match in pattern.finditer(text, start, start + PIECE + LONGEST_MATCH):
+            if match.start() < start + PIECE:
+                yield match
 
 
 def _is_secret(name: str, value: str, sign: str) -> bool:
@@ -179,7 +208,7 @@ def _bits(value: str) -> float:
 
 def _shared(text: str, words: int, known: frozenset[int]) -> Iterator[tuple[int, int]]:
     if known:
-        yield from (span for number, span in _runs(text, words) if number in known)
+        yield from (folded.place(*span) for number, folded, span in _runs(text, words) if number in known)
 
 
 def _found(what: str, why: str, spans: Spans) -> Finding:

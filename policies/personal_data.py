@@ -8,13 +8,14 @@ spelled out in words: those are found by a ``PersonalDataFinder`` and given to `
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from string import ascii_letters
 from typing import Protocol
 
-from policies.names import same_person
+from policies.names import same_name
 
 KIND_OF: Mapping[str, str] = {
     "EMAIL_ADDRESS": "EMAIL",
@@ -127,6 +128,51 @@ def find(text: str) -> list[Found]:
     return sorted(found, key=lambda item: item.start)
 
 
+def value_key(kind: str, value: str) -> str:
+    """Return what a value is known by: a name by its words, as ``policies.names`` says, all others as written."""
+    return f"name\0{same_name(value)}" if kind == "NAME" else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spotted:
+    """A text and what of it is to be replaced."""
+
+    text: str
+    found: Sequence[Found]
+
+    def values(self) -> Iterator[tuple[str, str]]:
+        """Yield the kind and the value of each find."""
+        return ((each.kind, self.text[each.start : each.end]) for each in self.found)
+
+
+@dataclass(kw_only=True)
+class Placeholders:
+    """Which placeholder stands for which value in one conversation; it grows with every text."""
+
+    known: dict[str, str] = field(default_factory=dict)
+    """Placeholder by ``value_key``."""
+    highest: dict[str, int] = field(default_factory=dict)
+    """The last number that was given, by kind."""
+    new: dict[str, str] = field(default_factory=dict)
+    """Value by placeholder, for placeholders that did not exist before."""
+
+    def put_into(self, spotted: Spotted) -> str:
+        """Return a text with placeholders in the place of its values."""
+        pieces, position = [], 0
+        for item, (kind, value) in zip(spotted.found, spotted.values(), strict=True):
+            pieces += [spotted.text[position : item.start], self._of(kind, value)]
+            position = item.end
+        return "".join([*pieces, spotted.text[position:]])
+
+    def _of(self, kind: str, value: str) -> str:
+        key = value_key(kind, value)
+        if key not in self.known:
+            self.highest[kind] = self.highest.get(kind, 0) + 1
+            self.known[key] = f"[{kind}_{self.highest[kind]}]"
+            self.new[self.known[key]] = value
+        return self.known[key]
+
+
 def mask(
     text: str,
     known: Mapping[str, str],
@@ -135,51 +181,62 @@ def mask(
 ) -> Masked:
     """Replace personal data by placeholders.
 
-    ``known`` maps values seen earlier in the conversation to their placeholders, so one value keeps one; a name
-    and its parts are one person's, as ``policies.names`` says. ``found`` is what a finder found in this very text;
-    patterns are looked for in any case. What a customer typed in the shape of a placeholder loses its brackets, or
-    it could call up a stored value; those to ``keep`` stay.
+    ``known`` maps values seen earlier in the conversation to their placeholders, so one value keeps one; what is
+    one name, ``policies.names`` says. ``found`` and ``keep`` are as ``spot`` has them.
+    """
+    keys = {value_key(kind_of(placeholder), value): placeholder for value, placeholder in known.items()}
+    placeholders = Placeholders(known=keys, highest=_highest(known.values()))
+    return Masked(text=placeholders.put_into(spot(text, found, keep)), values=placeholders.new)
+
+
+def spot(text: str, found: Sequence[Found] | None = None, keep: Collection[str] = ()) -> Spotted:
+    """Return a text with what is to be replaced in it.
+
+    ``found`` is what a finder found in this very text; patterns are looked for in any case. What a customer typed
+    in the shape of a placeholder loses its brackets, or it could call up a stored value; those to ``keep`` stay.
     """
     text = _LOOKS_LIKE_ONE.sub(lambda match: match[0] if match[0] in keep else f"({match[1]})", text)
-    taken, highest = dict(known), _highest(known)
-    names = {value: each for value, each in known.items() if each.startswith("[NAME_") and value != each}
-    new: dict[str, str] = {}
-    pieces, position = [], 0
-    for item in _to_mask(text, found or (), keep):
-        value = text[item.start : item.end]
-        person = same_person(value, names) if item.kind == "NAME" else None
-        if person is not None:
-            taken[value] = names[person]
-        elif value not in taken:
-            highest[item.kind] = highest.get(item.kind, 0) + 1
-            taken[value] = f"[{item.kind}_{highest[item.kind]}]"
-            new[taken[value]] = value
-            if item.kind == "NAME":
-                names[value] = taken[value]
-        pieces += [text[position : item.start], taken[value]]
-        position = item.end
-    return Masked(text="".join([*pieces, text[position:]]), values=new)
+    return Spotted(text=text, found=_to_mask(text, found or (), keep))
+
+
+def kind_of(placeholder: str) -> str:
+    """Return the kind that a placeholder names."""
+    return placeholder[1:].rpartition("_")[0]
 
 
 def merged(text: str, *layers: Sequence[Found]) -> list[Found]:
-    """Return what was found, in order: where two overlap, what an earlier layer has goes before.
+    """Return what was found, in order, without overlaps: where two overlap, what is given earlier goes before.
 
     Of a name or an address the rest is kept, if it has letters or digits.
     """
     taken: list[Found] = []
     for layer in layers:
-        taken += [rest for each in layer for rest in _rests(text, each, taken)]
-    return sorted(taken, key=lambda item: item.start)
+        for each in layer:
+            for rest in list(_rests(text, each, taken)):
+                insort(taken, rest, key=_start)
+    return taken
+
+
+def overlapping(found: Found, others: Sequence[Found]) -> Sequence[Found]:
+    """Return those of others, which are in order and without overlaps, that overlap a find."""
+    first = bisect_left(others, found.start, key=_start)
+    if first and others[first - 1].end > found.start:
+        first -= 1
+    return others[first : bisect_left(others, found.end, first, key=_start)]
+
+
+def _start(found: Found) -> int:
+    return found.start
 
 
 def _rests(text: str, found: Found, taken: Sequence[Found]) -> Iterator[Found]:
     """Yield what is left of a find beside those that are taken."""
-    over = sorted((each.start, each.end) for each in taken if each.start < found.end and found.start < each.end)
+    over = overlapping(found, taken)
     if not over:
         yield found
     elif found.kind in _HAS_PARTS:
-        starts = [found.start, *(end for _, end in over)]
-        ends = [*(start for start, _ in over), found.end]
+        starts = [found.start, *(each.end for each in over)]
+        ends = [*(each.start for each in over), found.end]
         for start, end in zip(starts, ends, strict=True):
             if inner := _ALNUM.search(text, start, max(start, end)):
                 yield replace(found, start=inner.start(), end=inner.end())
@@ -206,9 +263,9 @@ def broken_placeholders(text: str, known: set[str]) -> list[str]:
     return [each for each in whole if each not in known] + _DAMAGED.findall(rest)
 
 
-def _highest(known: Mapping[str, str]) -> dict[str, int]:
+def _highest(placeholders: Iterable[str]) -> dict[str, int]:
     highest: dict[str, int] = {}
-    for placeholder in known.values():
+    for placeholder in placeholders:
         kind, _, number = placeholder.strip("[]").rpartition("_")
         highest[kind] = max(highest.get(kind, 0), int(number))
     return highest
@@ -245,11 +302,12 @@ def _longest(pattern: re.Pattern[str], plausible: Callable[[str], bool], text: s
 
 def _cards(text: str) -> Iterator[Span]:
     for run in _DIGITS.finditer(text):
-        taken: list[Span] = []
+        taken: list[Found] = []
         for _, start, end in sorted(_card_windows(run.group())):
-            if all(end <= first or last <= start for first, last in taken):
-                taken.append((start, end))
-        yield from ((run.start() + start, run.start() + end) for start, end in sorted(taken))
+            card = Found(kind="CARD", start=run.start() + start, end=run.start() + end)
+            if not overlapping(card, taken):
+                insort(taken, card, key=_start)
+        yield from ((each.start, each.end) for each in taken)
 
 
 def _card_windows(run: str) -> Iterator[tuple[int, int, int]]:

@@ -24,13 +24,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from policies.folding import fold
+
 MOST_GAPS = 4
+LONGEST_CLAUSE = 1_000
+"""So many characters before and after a place count as its sentence, so that the time is linear in any text."""
 LEAST_TO_INFLECT = 4
 DENIED_WITHIN = 4
 """How many words before a phrase may turn its meaning round."""
 _TOKEN = re.compile(
     r"(?P<number>[$€£]?\d+(?:[.,]\d+)*(?:%|st\b|nd\b|rd\b|th\b)?)|(?P<word>[^\W\d_]+(?:['’][^\W\d_]+)*(?:\*{2,})?)"
-    r"|(?P<hard>[.!?:;…\n]+)|(?P<soft>[,()–—]|\s-+\s)"
+    r"|(?P<hard>[.!?:;…\n]+)|(?P<soft>[,()–—]|\s-{1,3}\s)"
 )
 _ENDINGS: tuple[tuple[str, str], ...] = (
     ("n't", "not"),
@@ -98,24 +102,28 @@ class Reading:
 
     def clause(self, start: int) -> str:
         """Return the sentence of ``line`` that a place is in, with the ``|`` at its ends."""
-        return self.line[self.line.rfind("|", 0, start + 1) : self._end(start) + 2]
+        return self.line[max(_last("|", self.line, start + 1), start - LONGEST_CLAUSE, 0) : self._end(start) + 2]
 
     def asked(self, start: int) -> bool:
         """Say whether the sentence that a place of ``line`` is in is a question."""
         return self._end(start) in self.asks
 
     def _end(self, start: int) -> int:
-        found = self.line.find("|", start + 1)
-        return found if found >= 0 else len(self.line)
+        found = self.line.find("|", start + 1, start + LONGEST_CLAUSE)
+        return found if found >= 0 else min(len(self.line), start + LONGEST_CLAUSE)
 
 
 @lru_cache(maxsize=64)
-def read(text: str) -> Reading:
-    """Read a text for phrases; several guards read the same sentence, so the last ones are kept."""
+def read(text: str, *, lines: bool = False) -> Reading:
+    """Read a text for phrases; several guards read the same sentence, so the last ones are kept.
+
+    It is read as ``policies.folding`` folds it; with ``lines``, a line's end is a sentence's.
+    """
     words: list[tuple[str, int, int]] = []
     asks: list[int] = []
-    for match in _TOKEN.finditer(text):
-        start, end = match.span()
+    folded = fold(text, lines=lines)
+    for match in _TOKEN.finditer(folded.text):
+        start, end = folded.place(*match.span())
         if match["hard"]:
             # A colon or a full stop within a word or a number stands for nothing.
             asks += [len(words)] if "?" in match["hard"] else []
@@ -200,9 +208,14 @@ class Phrase:
         )
 
 
+def _last(sign: str, line: str, end: int) -> int:
+    return line.rfind(sign, max(0, end - LONGEST_CLAUSE), end)
+
+
 def _denied(line: str, match: re.Match[str]) -> bool:
     """Say whether what a phrase says is denied, in its own words or right before them."""
-    part = line[max(line.rfind(each, 0, match.start()) for each in ";|") : match.start()]
+    begin = max(*(_last(each, line, match.start()) for each in ";|"), match.start() - LONGEST_CLAUSE, 0)
+    part = line[begin : match.start()]
     before = part.split()[1:]
     after = line[match.end() : match.end() + 24].split()[:1]
     words = [*before[-DENIED_WITHIN:], *match[0].split(), *after]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from policies.expressions import compiled
+from policies.folding import fold, has_lines
 from policies.guards import Finding, GuardRequest, Stage
 from policies.phrases import Phrase, Reading, compile_phrase, read
 from policies.types import Citation, Reason
@@ -116,10 +117,10 @@ def _changed(entry: Entry, before: Prohibition) -> Prohibition:
 def bad_pattern(pattern: str) -> str | None:
     """Say what is wrong with a regular expression, or None."""
     try:
-        _program(pattern).execute({"text": ""})
+        empty = _program(pattern).execute({"text": ""})
     except Exception as error:
         return f"the pattern {pattern!r} is no regular expression: {error}"
-    return None
+    return f"the pattern {pattern!r} matches the empty text; make it ask for a letter at least" if empty else None
 
 
 def _program(pattern: str) -> Any:
@@ -154,21 +155,22 @@ class Phrasebook:
 
     def find(self, text: str, *, asked: bool = True) -> Iterator[Hit]:
         """Yield the first place for each prohibition; with ``asked`` false, questions say nothing."""
-        reading = read(text)
+        readings = [read(text), *([read(text, lines=True)] if has_lines(text) else [])]
         for each, says, allows, program in self._all:
-            for span, said in _places(reading, says):
-                if (asked or not reading.asked(span[0])) and not _allowed(reading, span[0], allows):
-                    yield Hit(prohibition=each, span=reading.place(*span), phrase=said)
-                    break
-            else:
-                if program is not None and program.execute({"text": text}):
-                    yield Hit(prohibition=each, span=(0, len(text)), phrase=each.matches or "")
+            found = (hit for reading in readings for hit in _said(each, reading, says, allows, asked))
+            if hit := next(found, None):
+                yield hit
+            elif program is not None and any(program.execute({"text": said}) for said in {text, fold(text).text}):
+                yield Hit(prohibition=each, span=(0, len(text)), phrase=each.matches or "")
 
 
-def _places(reading: Reading, phrases: Sequence[Phrase]) -> Iterator[tuple[tuple[int, int], str]]:
-    for phrase in phrases:
+def _said(
+    which: Prohibition, reading: Reading, says: Sequence[Phrase], allows: Sequence[Phrase], asked: bool
+) -> Iterator[Hit]:
+    for phrase in says:
         for span in phrase.find(reading):
-            yield span, phrase.said
+            if (asked or not reading.asked(span[0])) and not _allowed(reading, span[0], allows):
+                yield Hit(prohibition=which, span=reading.place(*span), phrase=phrase.said)
 
 
 def _allowed(reading: Reading, start: int, allows: Sequence[Phrase]) -> bool:
@@ -210,6 +212,10 @@ class PromisesGuard:
 
     async def __call__(self, request: GuardRequest) -> Finding:
         """Judge one sentence; policy's own words may promise what they promise."""
+        return self.judge(request)
+
+    def judge(self, request: GuardRequest) -> Finding:
+        """Judge one sentence, in the thread that asks."""
         if not request.own:
             quoted = is_quoted(request.text, request.citations)
             for hit in self._book.find(request.text, asked=False):

@@ -55,8 +55,9 @@ _MODAL = re.compile(
 
 
 _OPENER = r"(?:how|what|when|where|which|who|is|are|do|does|can|could|will|would|should|may|am)"
+_BLANKS = re.compile(r"\s{2,}")
 _PART = re.compile(
-    rf"(?<=[.!?;])\s+|\n+|,?\s+(?:and|but|or|plus)\s+(?={_OPENER}(?:s|'s)?\b)|,\s+(?={_OPENER}(?:s|'s)?\b)", re.I
+    rf"(?<=[.!?;])\s|\n|,?\s(?:and|but|or|plus)\s(?={_OPENER}(?:s|'s)?\b)|,\s(?={_OPENER}(?:s|'s)?\b)", re.I
 )
 _ASKING = re.compile(rf"(?:(?:and|but|so|or|also)\s+)?{_OPENER}(?:s|'s)?\b|.*\?$", re.I | re.S)
 _WORD = re.compile(r"[\w']+")
@@ -64,7 +65,8 @@ _WORD = re.compile(r"[\w']+")
 
 def parts(question: str) -> tuple[str, ...]:
     """Return the sentences and questions of a message that has several, without those of one or two words."""
-    found = [piece.strip() for piece in _PART.split(question)]
+    plain = _BLANKS.sub(lambda blanks: "\n" if "\n" in blanks[0] else " ", question)
+    found = [piece.strip() for piece in _PART.split(plain)]
     found = [piece for piece in found if len(_WORD.findall(piece)) >= 3]
     return tuple(found) if len(found) > 1 else ()
 

@@ -203,7 +203,29 @@ class GuardEntry(Strict):
     stages: Annotated[list[Stage], Field(min_length=1)] | None = None
     threshold: Probability | None = None
     effect: Literal["revise", "review", "escalate", "block", "off"] | None = None
-    seconds: Annotated[float, Field(gt=0, le=60)] | None = None
+    seconds: Annotated[float, Field(ge=0.01, le=60)] | None = None
+
+    @field_validator("stages")
+    @classmethod
+    def _stages_differ(cls, value: list[Stage] | None) -> list[Stage] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise ValueError("a stage stands twice; name each once")
+        return value
+
+    @field_validator("threshold")
+    @classmethod
+    def _passes_some(cls, value: float | None) -> float | None:
+        if value is not None and value <= 0:
+            raise ValueError("from 0 on every text fails; use more than 0, or `effect: off`")
+        return value
+
+    @model_validator(mode="after")
+    def _off_says_no_more(self) -> GuardEntry:
+        if self.effect == "off" and (self.threshold is not None or self.seconds is not None):
+            raise ValueError(
+                "a guard that is off has no `threshold` and no `seconds`; remove them, or `effect: off`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _can_revise(self) -> GuardEntry:
@@ -239,6 +261,11 @@ class ProhibitionEntry(Strict):
 
     @model_validator(mode="after")
     def _forbids_something(self) -> ProhibitionEntry:
+        given = [name for name in ("says", "matches", "allows") if getattr(self, name) is not None]
+        if self.off and given:
+            raise ValueError(f"a prohibition that is off says nothing; remove `{given[0]}`, or `off: true`")
+        if self.says == [] and not self.matches:
+            raise ValueError("`says: []` forbids nothing; write a phrase, remove `says`, or write `off: true`")
         if self.id in SHIPPED:
             return self
         if self.off:

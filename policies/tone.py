@@ -53,6 +53,10 @@ class ToneGuard:
 
     async def __call__(self, request: GuardRequest) -> Finding:
         """Judge one text; what stands in quotation marks is not the writer's own tone."""
+        return self.judge(request)
+
+    def judge(self, request: GuardRequest) -> Finding:
+        """Judge one text, in the thread that asks."""
         text = own_words(request.text)
         for hit in self._book.find(text):
             if hit.prohibition.unless == "never" or not is_quoted(request.text, request.citations):

@@ -242,6 +242,11 @@ def _told(problem: Any) -> str:
     return f"{message}." if len(given) > 60 else f"{message} (it says {given})."
 
 
+def line_of(text: str, location: Location) -> int:
+    """Return the line, from 1, of the deepest part of a place that a YAML text has."""
+    return _line(yaml.compose(text, Loader=_Loader), location)
+
+
 def _line(node: yaml.Node | None, location: Location) -> int:
     """Return the line, from 1, of the deepest part of ``location`` that the file has."""
     line = 1 if node is None else node.start_mark.line + 1

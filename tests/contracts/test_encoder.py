@@ -107,6 +107,13 @@ async def test_pieces_stand_where_they_say_in_order_and_cover_every_word(encoder
         assert {at for at in range(min(len(text), 80)) if text[at].isalnum()} <= covered
 
 
+async def test_half_a_surrogate_pair_hinders_nothing(encoder: TokenEncoder) -> None:
+    text = "Maria \ud83d Lopez"
+    assert np.linalg.norm(await encoder.encode([text])) == pytest.approx(1, abs=1e-5)
+    (tokens,) = await encoder.tokens([text])
+    assert int(tokens.offsets[-1, 1]) == len(text)
+
+
 async def test_pieces_do_not_depend_on_the_texts_beside_it_nor_vectors_on_being_read(
     encoder: TokenEncoder,
 ) -> None:

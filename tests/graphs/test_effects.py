@@ -17,6 +17,7 @@ from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, Scrip
 from graphs.settings import Settings
 from graphs.team import Team
 from policies.errors import ConfigError, Refused
+from policies.personal_data import Found, PersonalDataFinder
 from policies.types import Autonomy, Outcome, Owner, Verdict
 from tests.journeys.shop import FILES
 from tools.assistants import Assistant, load_assistant
@@ -110,7 +111,10 @@ def opened_fixture(tmp_path: Path) -> OpenCounter:
 
     @asynccontextmanager
     async def opened(
-        *given: ScriptedAction, autonomy: Autonomy = Autonomy.AUTO, **settings: Any
+        *given: ScriptedAction,
+        autonomy: Autonomy = Autonomy.AUTO,
+        finder: PersonalDataFinder | None = None,
+        **settings: Any,
     ) -> AsyncIterator[Counter]:
         actions = {each.name: each for each in given}
         router = ScriptedRouter(otherwise=route_to("delivery", autonomy, queue="shipping"))
@@ -127,6 +131,7 @@ def opened_fixture(tmp_path: Path) -> OpenCounter:
                 guards=ScriptedGuards(),
                 language=lambda _text: "en",
                 actions=actions,
+                finder=finder,
             )
 
         folder = write_folder(tmp_path / "shop", list(actions))
@@ -367,6 +372,17 @@ async def test_an_error_that_says_nothing_was_done_may_come_late(opened: OpenCou
         run = await counter.ask()
         assert await counter.why(run) == ["act.refused"]
     assert len(counter.actions["resend"].keys) == 2
+
+
+async def test_what_was_done_is_settled_though_the_finder_crashes(opened: OpenCounter, action: Made) -> None:
+    async def crashing(_text: str) -> list[Found]:
+        raise RuntimeError
+
+    resend = action(result={"to": "ann@example.com"})
+    async with opened(resend, finder=crashing) as counter:
+        run = await counter.ask()
+        assert run.outcome == "answered"
+        assert await counter.receipts(run) == [("resend", "done", {"to": "[EMAIL_1]"})]
 
 
 async def test_an_intent_may_name_only_what_the_team_offers(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from graphs.privacy import Privacy
 from graphs.retention import seal_customers
 from policies.consent import may_use
 from policies.errors import InputError
+from policies.personal_data import Found
 from policies.types import Principal
 from tools.clock import CountedIds, FixedClock
 from tools.storage import conversations, subjects, tables
@@ -128,6 +131,35 @@ async def test_exports_and_erasures_are_told_in_plain_words(privacy: Privacy, st
         "The data of a subject was exported: 2 conversations.",
         "The data of a subject was erased: 2 conversations. Why: A letter from the subject. [privacy.request]",
     ]
+
+
+async def told_reasons(store: Store) -> list[str]:
+    """Return why subjects were erased, as the ledger keeps it."""
+    wanted = Wanted(stream="workspace", kind="subject.erased")
+    found = await store.in_workspace("acme").read(lambda tx: listing.listed(tx, wanted, most=9))
+    return [reason["text"] for each in found for reason in each["reasons"]]
+
+
+async def capitals(text: str) -> list[Found]:
+    """Find a name in every word in capital letters."""
+    return [Found(kind="NAME", start=each.start(), end=each.end()) for each in re.finditer(r"\b[A-Z]{2,}\b", text)]
+
+
+async def test_a_reason_names_neither_the_subject_nor_anybody_else(privacy: Privacy, store: Store) -> None:
+    reason = "JO's mother LOPEZ (lo@b.co) joined jo and jo_2: banjo."
+    await replace(privacy, finder=capitals).erase(ADMIN, "jo", reason=reason)
+    assert await told_reasons(store) == [
+        "the subject's mother [NAME_1] ([EMAIL_1]) joined the subject and jo_2: banjo."
+    ]
+
+
+async def test_an_erasure_makes_the_process_forget_recent_texts_and_an_export_does_not(privacy: Privacy) -> None:
+    forgotten: list[str] = []
+    forgetting = replace(privacy, forget=lambda: forgotten.append("all"))
+    await forgetting.export(ADMIN, "jo")
+    assert forgotten == []
+    await forgetting.erase(ADMIN, "jo")
+    assert forgotten == ["all"]
 
 
 @pytest.mark.parametrize("role", ["customer", "staff", "service"])

@@ -68,6 +68,40 @@ def test_what_another_file_must_know_is_checked_with_it(folder: Path) -> None:
     assert called("check", str(policy))[0] == 0
 
 
+def test_what_policy_says_itself_is_checked_with_file_line_and_field(folder: Path) -> None:
+    policy, about = folder / "policy.yaml", folder / "assistant.yaml"
+    policy.write_text(
+        "messages:\n  handoff: You idiot.\n"
+        "templates: {hello: 'The password is hunter2!x9'}\n"
+        "answers:\n  complaint: We will refund you.\n  delivery: Damn it.\n"
+        "rules:\n- {id: a, when: 'true', effect: say, say: 'Shut up!!!', reason: R}\n"
+    )
+    about.write_text(about.read_text().replace("greeting: ", "greeting: Damn it. "))
+    code, output = called("check", str(folder))
+    told = [line.split(": ")[:2] for line in output.splitlines() if str(folder) in line]
+    assert code == 1
+    assert told == [
+        [f"{about}:{line_with(about, 'greeting')}", "greeting"],
+        [f"{policy}:2", "messages.handoff"],
+        [f"{policy}:6", "answers.delivery"],
+        [f"{policy}:3", "templates.hello"],
+        [f"{policy}:8", "rules.0.say"],
+    ]
+
+
+def line_with(path: Path, word: str) -> int:
+    return next(number for number, line in enumerate(path.read_text().splitlines(), 1) if word in line)
+
+
+def test_a_guard_that_is_off_finds_nothing_in_what_policy_says(folder: Path) -> None:
+    policy = folder / "policy.yaml"
+    policy.write_text("guards: [{guard: tone, effect: off}]\nanswers: {delivery: Damn it.}\n")
+    assert called("check", str(policy))[0] == 0
+    alone = folder.parent / "other.yaml"
+    alone.write_text("answers: {delivery: Damn it.}\n")
+    assert called("check", str(alone))[0] == 1
+
+
 def test_each_rule_is_explained_by_the_facts_it_used(folder: Path) -> None:
     words = ["--input", "I paid $250", "--intent", "refund", "--attributes", '{"member": false}', "--locale", "de"]
     story = explained(folder, *words)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection, inspect, text
 
-from tests.journeys.shop import Shop, told
+from policies.personal_data import Found
+from tests.journeys.shop import OpenShop, Shop, told
 
 pytestmark = pytest.mark.anyio
 
@@ -89,3 +90,18 @@ async def test_the_brief_names_it_to_staff(shop: Shop) -> None:
     await shop.ask(conversation, f"I want to complain, {MAIL}")
     brief = (await shop.get(f"/v1/conversations/{conversation}"))["handoffs"][0]["brief"]
     assert brief["asked"] == f"I want to complain, {MAIL}"
+
+
+async def crashing(text: str) -> list[Found]:
+    """Find nothing, and crash."""
+    raise ExceptionGroup("several", [RuntimeError(text)])
+
+
+async def test_a_finder_that_crashes_loses_no_message_and_patterns_mask_it(
+    open_shop: OpenShop, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_shop(team={"finder": crashing}) as shop:
+        answer = await shop.ask(await shop.conversation(), QUESTION)
+        assert (answer.status_code, shop.drafter.asked[-1].question) == (200, MASKED)
+    assert "personal data is looked for by patterns alone: ExceptionGroup" in caplog.messages
+    assert MAIL not in caplog.text

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from policies.glossary import Glossary
@@ -39,6 +41,13 @@ def test_a_word_that_is_there_already_is_not_added() -> None:
 @pytest.mark.parametrize("denial", ["no", "without", "not a", "without a"])
 def test_what_the_customer_denies_is_not_added(denial: str) -> None:
     assert GLOSSARY.expand(f"I shop {denial} membership") == f"I shop {denial} membership"
+
+
+def test_no_question_takes_long() -> None:
+    started = time.perf_counter()
+    for text in ("send" + " " * 100_000 + "x", "send " * 20_000, "(" * 100_000, "a" * 100_000):
+        assert GLOSSARY.expand(text) == text
+    assert time.perf_counter() - started < 1
 
 
 def test_an_empty_glossary_adds_nothing() -> None:

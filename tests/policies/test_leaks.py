@@ -58,6 +58,8 @@ def test_each_kind_is_found_at_its_place(text: str, code: str, place: str) -> No
         "Your tracking number is 1Z999AA10123456784.",
         "Do not share your password with anyone.",
         "Set Authorization: Bearer YOUR_TOKEN in the header.",
+        "The password for your account on our page is case-sensitive.",
+        "Ask the team (staff: 3).",
         "Use postgresql://USER:PASSWORD@HOST/DB.",
         "The system prompts you for a code.",
         "Lost parcels below thirty dollars are looked for.",
@@ -65,6 +67,30 @@ def test_each_kind_is_found_at_its_place(text: str, code: str, place: str) -> No
 )
 def test_what_only_looks_like_it_passes(text: str) -> None:
     assert judged(text).score < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("The pass\u200bword is hunter2!x9", "hunter2!x9"),
+        ("The **password** is\nhunter2!x9", "hunter2!x9"),
+        ("_The password is_ *hunter2!x9*", "hunter2!x9"),
+        ("The password for the admin panel on host nine is hunter2!x9", "hunter2!x9"),
+        ("sk-\u200babcdefghijklmnopqrstuvwx", "sk-\u200babcdefghijklmnopqrstuvwx"),
+        ("\u0455k-abcdefghijklmnopqrstuvwx", "\u0455k-abcdefghijklmnopqrstuvwx"),
+        ("<!-- staff only --> Be kind.", "<!-- staff only -->"),
+        ("I an\u200bswer from the **passages** below alone.", "an\u200bswer from the **passages** below alone"),
+    ],
+)
+def test_what_is_written_to_be_missed_is_found_at_its_place(text: str, place: str) -> None:
+    start, end = judged(text).spans[0]
+    assert text[start:end] == place
+
+
+@pytest.mark.parametrize("before", [0, 7_980, 7_995, 8_000, 15_990])
+def test_a_key_is_found_once_wherever_it_stands_in_a_long_text(before: int) -> None:
+    text = "," * before + " ghp_" + "a1B2c3D4e5" * 4
+    assert list(secrets(text)) == [(before + 1, len(text))]
 
 
 def test_policys_own_words_may_speak_of_staff_but_hold_no_key() -> None:
@@ -90,6 +116,11 @@ def test_no_text_takes_long() -> None:
         "a://" + "b" * 9000,
         "password is " * 2000,
         "x-" * 8000,
+        "password" + " " * 100_000,
+        "password is" + " " * 100_000,
+        "bearer" + "\n" * 100_000,
+        "password for the x " * 5000,
+        "(" * 100_000,
     ):
         assert list(secrets(text)) == []
     assert time.perf_counter() - started < 3

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import time
 import timeit
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.personal_data import KIND_OF, KINDS, PLACEHOLDER, Found, broken_placeholders, find, mask, reveal
+from policies.personal_data import (
+    KIND_OF,
+    KINDS,
+    PLACEHOLDER,
+    Found,
+    broken_placeholders,
+    find,
+    mask,
+    merged,
+    reveal,
+)
 
 CARDS = (
     "my card is 4111 1111 1111 1111 12/27",
@@ -125,11 +136,14 @@ def test_a_phone_number_beside_a_card_is_found_too() -> None:
         " ",
         "a@",
         "a'",
+        "born ",
     ],
 )
-def test_a_long_message_is_searched_at_once(piece: str) -> None:
-    text = (piece * 4000)[:4000]
-    assert min(timeit.repeat(lambda: find(text), number=1, repeat=3)) < 0.05
+def test_a_long_message_is_searched_at_once_and_a_longer_one_in_proportion(piece: str) -> None:
+    short, long = ((piece * length)[:length] for length in (4_000, 32_000))
+    took = [min(timeit.repeat(partial(mask, text, {}), number=1, repeat=3)) for text in (short, long)]
+    assert took[0] < 0.05
+    assert took[1] < 24 * took[0] + 0.02
 
 
 def test_many_values_are_numbered_at_once() -> None:
@@ -212,26 +226,34 @@ def test_the_rest_of_a_name_is_masked_where_a_pattern_takes_a_part() -> None:
     assert masked.values["[NAME_1]"] == "Ann Lee"
 
 
-def test_a_person_keeps_one_placeholder_however_the_name_is_written() -> None:
+def test_a_name_keeps_one_placeholder_whatever_its_case_width_and_marks() -> None:
     known = {"Maria Lopez": "[NAME_1]", "Pedro Ruiz": "[NAME_2]"}
-    for written in ("Maria Lopez", "MARIA LOPEZ", "maria", "Lopez", "Ms Lopez", "M. Lopez"):
+    for written in ("Maria Lopez", "MARIA LOPEZ", "maria, lopez", "Ｍaria Lopez"):
         text = f"it was {written}."
         masked = mask(text, known, [at(text, written, "NAME")])
         assert (masked.text, masked.values) == ("it was [NAME_1].", {})
 
 
-def test_a_name_that_may_be_two_people_s_or_says_more_is_a_new_one() -> None:
-    two = {"Maria Lopez": "[NAME_1]", "Maria Chen": "[NAME_2]"}
-    assert mask("Maria", two, [at("Maria", "Maria", "NAME")]).values == {"[NAME_3]": "Maria"}
-    said = "Maria Lopez"
-    assert mask(said, {"Maria": "[NAME_1]"}, [at(said, said, "NAME")]).values == {"[NAME_2]": said}
+@pytest.mark.parametrize(
+    "written", ["John", "Smith", "J. Smith", "Mr Smith", "Mrs Smith", "Agent Smith", "Smith John", "John Smith's"]
+)
+def test_any_other_way_of_writing_a_name_may_be_somebody_else_and_comes_back_as_written(written: str) -> None:
+    text = f"My son is called {written}."
+    masked = mask(text, {"John Smith": "[NAME_1]"}, [at(text, written, "NAME")])
+    assert masked.values == {"[NAME_2]": written}
+    assert reveal(masked.text, {"[NAME_1]": "John Smith"} | masked.values) == text
 
 
-def test_parts_are_recognised_within_one_text() -> None:
-    text = "I am Maria Lopez. Maria is short, LOPEZ too."
-    found = [at(text, each, "NAME") for each in ("Maria Lopez", "Maria is", "LOPEZ")]
-    found[1] = Found(kind="NAME", start=found[1].start, end=found[1].start + 5)
-    assert mask(text, {}, found).text == "I am [NAME_1]. [NAME_1] is short, [NAME_1] too."
+def test_an_address_in_the_words_of_a_name_is_not_that_name() -> None:
+    masked = mask("ann lee", {"Ann Lee": "[NAME_1]"}, [at("ann lee", "ann lee", "ADDRESS")])
+    assert (masked.text, masked.values) == ("[ADDRESS_1]", {"[ADDRESS_1]": "ann lee"})
+
+
+def test_of_two_finds_that_overlap_the_first_that_is_given_goes_before() -> None:
+    text = "Ann A1B2 C3D4 ok"
+    found = [at(text, "A1B2 C3D4", "ID"), at(text, "C3D4 ok", "IP"), at(text, "Ann A1B2", "NAME")]
+    assert mask(text, {}, found).text == "[NAME_1] [ID_1] ok"
+    assert merged(text, found) == [at(text, "Ann", "NAME"), found[0]]
 
 
 def test_placeholders_to_keep_stay_and_all_others_lose_their_brackets() -> None:
@@ -269,12 +291,16 @@ def test_found_values_come_back_whole_and_no_placeholder_stands_for_two(said: li
     assert (again.text, again.values) == (masked.text, {})
 
 
-@given(st.sampled_from(["Maria", "Lopez", "MARIA LOPEZ", "maria lopez", "Ms Lopez"]), st.booleans())
-def test_revealing_shows_a_name_that_holds_what_was_written(written: str, more: bool) -> None:
-    known = {"Maria Lopez": "[NAME_1]"} | ({"Bo Chen": "[NAME_2]"} if more else {})
-    masked = mask(written, known, [Found(kind="NAME", start=0, end=len(written))])
-    shown = reveal(masked.text, {key: value for value, key in known.items()})
-    assert set(written.casefold().replace("ms ", "").split()) <= set(shown.casefold().split())
+WRITTEN = st.sampled_from(["Maria", "Lopez", "Ms Lopez", "M. Lopez", "Maria Lopez", "Maria Chen", "C."])
+
+
+@given(st.lists(WRITTEN, max_size=8))
+def test_every_way_of_writing_a_name_comes_back_as_it_was_written(said: list[str]) -> None:
+    known: dict[str, str] = {}
+    for written in said:
+        masked = mask(written, known, [Found(kind="NAME", start=0, end=len(written))])
+        known |= {value: key for key, value in masked.values.items()}
+        assert reveal(masked.text, {key: value for value, key in known.items()}) == written
 
 
 @given(st.text(alphabet="[]()NAMEIL_123 @a.", max_size=40), st.integers(0, 40), st.integers(0, 40))

@@ -88,6 +88,12 @@ def test_a_phrase_that_is_none_is_told(said: str, problem: str) -> None:
 def test_no_text_takes_long() -> None:
     phrase = compile_phrase("{we} * * * * refund", SETS)
     started = time.perf_counter()
-    for text in ("we " * 4000, "refund " * 4000, "we a b c , " * 2000 + "refund", "we'" * 5000):
+    for text in (
+        "we " * 4000,
+        "refund " * 4000,
+        "we a b c , " * 2000 + "refund",
+        "we'" * 5000,
+        "we will pay the order " * 4000,
+    ):
         list(phrase.find(read(text)))
     assert time.perf_counter() - started < 2

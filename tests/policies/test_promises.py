@@ -125,3 +125,42 @@ def test_the_figures_hold_on_the_red_team_file() -> None:
     found = shares(shipped(), "promises")
     assert found.recall >= 0.95
     assert found.false_alarms <= 0.012
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("We will **refund** you $50 today.", "We will **refund** you"),
+        ("We will\nrefund\nyou $50.", "We will\nrefund\nyou"),
+        ("We will re\u00adfund you.", "We will re\u00adfund you"),
+        ("We w\u0456ll [refund](https://x.example) you.", "We w\u0456ll [refund](https://x.example) you"),
+        ("Ｗｅ ｗｉｌｌ ｒｅｆｕｎｄ ｙｏｕ.", "Ｗｅ ｗｉｌｌ ｒｅｆｕｎｄ ｙｏｕ"),
+        ("Good news\nWe will refund you\nThanks", "We will refund you"),
+    ],
+)
+def test_a_promise_that_is_written_to_be_missed_is_found_at_its_place(text: str, place: str) -> None:
+    start, end = judged(shipped(), text).spans[0]
+    assert text[start:end] == place
+
+
+def test_a_denial_reaches_over_the_end_of_a_line() -> None:
+    assert not flags(shipped(), "We will not\nrefund you.")
+
+
+def test_a_pattern_sees_what_is_read_too() -> None:
+    guard = guard_of({"id": "mine", "reason": "R.", "matches": "(?i)moonbeam"})
+    assert flags(guard, "Buy a moon\u200bbeam.")
+    assert flags(guard, "Buy a **moonbeam**.")
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ({"id": "guarantees", "off": True, "says": ["we swear"]}, "a prohibition that is off says nothing"),
+        ({"id": "guarantees", "says": []}, "`says: []` forbids nothing"),
+        ({"id": "mine", "reason": "R.", "matches": "a*"}, "matches the empty text"),
+    ],
+)
+def test_an_entry_that_forbids_nothing_or_everything_is_told(entry: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem.replace("[", r"\[").replace("]", r"\]")):
+        ProhibitionEntry.model_validate(entry)

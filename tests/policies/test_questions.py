@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from policies.questions import Asked, asks, gives, is_asked, parts
@@ -51,3 +53,14 @@ def test_a_part_that_tells_something_is_no_question() -> None:
         True,
         True,
     ]
+
+
+def test_blanks_part_nothing_and_no_question_takes_long() -> None:
+    assert parts("How do I return\n\n boots?  And   can I get a refund?") == (
+        "How do I return",
+        "And can I get a refund?",
+    )
+    started = time.perf_counter()
+    for text in ("how do I reset it" + " " * 100_000 + "x", "(" * 100_000, "\n" * 100_000, ", " * 50_000):
+        assert parts(text) == ()
+    assert time.perf_counter() - started < 1

@@ -178,3 +178,38 @@ def test_a_missing_file_is_told(folder: Path) -> None:
 def test_a_folder_that_is_not_empty_is_never_written_into(folder: Path) -> None:
     with pytest.raises(ConfigError, match="not empty"):
         write_assistant(folder)
+
+
+GUARDS = """\
+guards:
+- {guard: tone, threshold: 0}
+- {guard: leaks, effect: off, seconds: 1}
+- {guard: promises, stages: [output, output]}
+- {guard: language, seconds: 0.001}
+"""
+
+
+def test_guards_that_would_fail_every_text_or_say_two_things_are_refused(folder: Path) -> None:
+    (folder / "policy.yaml").write_text(GUARDS)
+    with pytest.raises(ConfigError) as error:
+        load_assistant(folder)
+    told = error.value.message.replace(f"{folder}/", "").splitlines()
+    assert [each.split(" (it says")[0] for each in told] == [
+        "policy.yaml:2: guards.0.threshold: from 0 on every text fails; use more than 0, or `effect: off`",
+        "policy.yaml:3: guards.1: a guard that is off has no `threshold` and no `seconds`; remove them, "
+        "or `effect: off`",
+        "policy.yaml:4: guards.2.stages: a stage stands twice; name each once",
+        "policy.yaml:5: guards.3.seconds: Input should be greater than or equal to 0.01",
+    ]
+
+
+def test_a_guard_is_bound_once_at_a_stage(folder: Path) -> None:
+    (folder / "policy.yaml").write_text(
+        "guards:\n- {guard: leaks, stages: [tool]}\n- {guard: leaks, stages: [output]}\n- {guard: leaks}\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        load_assistant(folder)
+    assert error.value.message.replace(f"{folder}/", "") == (
+        "policy.yaml:4: guards.2.guard: 'leaks' is bound at 'output' above already; keep one, or give each its "
+        "`stages`."
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from policies.errors import Unavailable
 from tools.encoder.batching import REMEMBERED, REMEMBERED_TOKENS, BatchingEncoder, batching
-from tools.encoder.ports import Read, Tokens, Vectors, kept
+from tools.encoder.ports import Forgetful, Read, Tokens, Vectors, kept
 
 pytestmark = pytest.mark.anyio
 
@@ -207,7 +207,7 @@ async def test_a_cancelled_caller_does_not_disturb_the_others(encoder: BatchingE
     assert model.slices == [_documents(1), ["four"]]
 
 
-async def test_a_failure_reaches_every_caller_of_the_slice_and_no_other(
+async def test_a_failure_reaches_the_caller_whose_text_it_is_and_nobody_beside(
     encoder: BatchingEncoder, model: HeldModel
 ) -> None:
     model.held = True
@@ -226,12 +226,25 @@ async def test_a_failure_reaches_every_caller_of_the_slice_and_no_other(
         group.start_soon(ask, "beside")
         await anyio.wait_all_tasks_blocked()
         model.release()
-    assert {text: str(failure) for text, failure in failures.items()} == {
-        "poison": "The encoder failed: bad text",
-        "beside": "The encoder failed: bad text",
-    }
-    assert failures["poison"] is not failures["beside"]
-    assert (await encoder.encode(["beside"])).tolist() == [[6.0]]
+    assert {text: str(failure) for text, failure in failures.items()} == {"poison": "The encoder failed: bad text"}
+    assert model.slices == [["before"], ["poison", "beside"], ["poison"], ["beside"]]
+
+
+async def test_half_a_surrogate_pair_is_encoded_as_a_mark_and_every_place_stays(
+    encoder: BatchingEncoder, model: HeldModel
+) -> None:
+    (tokens,) = await encoder.tokens(["a\ud800b"])
+    assert (model.slices, tokens.offsets.tolist()) == ([["a\ufffdb"]], [[0, 1], [1, 2], [2, 3]])
+    assert (await encoder.encode(["\udfff"])).tolist() == [[1.0]]
+
+
+async def test_what_is_forgotten_is_encoded_anew(encoder: BatchingEncoder, model: HeldModel) -> None:
+    await encoder.tokens(["one"])
+    encoder.forget()
+    await encoder.encode(["one"])
+    await encoder.tokens(["one"])
+    assert model.slices == [["one"]] * 3
+    assert isinstance(encoder, Forgetful)
 
 
 async def test_closing_fails_those_who_wait_and_those_who_come_later(model: HeldModel) -> None:

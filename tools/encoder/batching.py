@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ REMEMBERED_TOKENS = 128
 """Recent texts whose pieces are kept: 6 MB for messages of 30 pieces, 50 MB at the very most."""
 _LONGEST = 1_000
 """Models cut a text off (MiniLM at 256 tokens), so characters beyond these cost nothing."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _OVERHEAD = 20
 """What a text costs whatever its length, in characters."""
 
@@ -42,6 +44,11 @@ class _Given(NamedTuple):
 def _key(text: str) -> bytes:
     """What a text is remembered by: not by itself, since it may be a customer's before anything was masked."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _encodable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which no tokenizer takes; every place in it stays."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def _recalled(recent: OrderedDict[bytes, T], texts: Iterable[str]) -> dict[str, T]:
@@ -151,6 +158,11 @@ class BatchingEncoder:
             raise request.failure
         return request.found
 
+    def forget(self) -> None:
+        """Drop what is remembered of recent texts, as after an erasure."""
+        self._recent.clear()
+        self._recent_tokens.clear()
+
     async def work(self) -> None:
         """Serve requests until cancelled."""
         while True:
@@ -188,8 +200,12 @@ class BatchingEncoder:
         try:
             found = await anyio.to_thread.run_sync(run, texts, limiter=self._limiter)
         except Exception as failure:
-            for request in taken:
-                request.fail(f"The encoder failed: {failure}", failure)
+            if len(taken) == 1:
+                taken[0].fail(f"The encoder failed: {failure}", failure)
+            else:
+                # One bad text must not take the others with it, which may be other customers'.
+                for request in taken:
+                    await self._serve([request])
             return
         for request in taken:
             request.accept(found)
@@ -200,10 +216,11 @@ class BatchingEncoder:
             self._remember(found)
 
     def _encode(self, texts: list[str]) -> dict[str, _Given]:
-        return {text: _Given(vector) for text, vector in zip(texts, self._model.encode(texts), strict=True)}
+        vectors = self._model.encode([_encodable(text) for text in texts])
+        return {text: _Given(vector) for text, vector in zip(texts, vectors, strict=True)}
 
     def _read(self, texts: list[str]) -> dict[str, _Given]:
-        read = self._model.read(texts)
+        read = self._model.read([_encodable(text) for text in texts])
         return {
             text: _Given(vector, tokens)
             for text, vector, tokens in zip(texts, read.vectors, read.tokens, strict=True)

@@ -69,6 +69,15 @@ class TokenEncoder(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
+class Forgetful(Protocol):
+    """What remembers something of recent texts in memory, and can drop it."""
+
+    def forget(self) -> None:
+        """Drop it, as after an erasure."""
+        ...
+
+
 class Model(Protocol):
     """What a ``BatchingEncoder`` runs in its worker thread, one call at a time."""
 

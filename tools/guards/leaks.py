@@ -10,6 +10,7 @@ import anyio.to_thread
 from policies.guards import Finding, GuardRequest
 from policies.leaks import LeakGuard, staff_only
 from tools.evidence import Indexed
+from tools.guards.long_texts import judged
 from tools.guards.phrases import load_wording
 from tools.knowledge.index import Index
 
@@ -31,9 +32,9 @@ class DocumentLeakGuard(LeakGuard):
         self._reading = anyio.Lock()
 
     async def __call__(self, request: GuardRequest) -> Finding:
-        """Judge one text."""
+        """Judge one text; a long one in a thread."""
         await self.refresh()
-        return await super().__call__(request)
+        return await judged(self, request)
 
     async def refresh(self) -> None:
         """Read what is for staff alone, unless that is known."""

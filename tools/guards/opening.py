@@ -16,6 +16,7 @@ from tools.guards.groundedness import GroundednessGuard
 from tools.guards.injection import InjectionGuard
 from tools.guards.language import LanguageGuard
 from tools.guards.leaks import DocumentLeakGuard
+from tools.guards.long_texts import Aside
 from tools.guards.nli import open_judge
 from tools.guards.personal_data import PersonalData, PersonalDataGuard, open_personal_data
 from tools.guards.phrases import load_wording
@@ -48,8 +49,8 @@ def _of_phrases(assistant: Assistant) -> tuple[Guard, Guard]:
     """Make what looks for phrases, whose patterns take most of a second to compile."""
     promises, tone = load_wording("promises"), load_wording("tone")
     return (
-        PromisesGuard(prohibited(assistant.policy.prohibitions, promises.prohibitions), promises.sets),
-        ToneGuard(tone.prohibitions, tone.sets),
+        Aside(PromisesGuard(prohibited(assistant.policy.prohibitions, promises.prohibitions), promises.sets)),
+        Aside(ToneGuard(tone.prohibitions, tone.sets)),
     )
 
 

@@ -10,17 +10,19 @@ import hashlib
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import anyio.to_thread
 
 from policies.errors import Unavailable
 from policies.guards import Finding, GuardRequest, Stage
 from policies.names import words_of as name_words
-from policies.personal_data import KIND_OF, PLACEHOLDER, Found, broken_placeholders, find, merged
+from policies.personal_data import KIND_OF, PLACEHOLDER, Found, broken_placeholders, find, merged, overlapping
 from policies.types import Reason
-from tools.encoder.ports import Encoder, TokenEncoder
+from tools.encoder.ports import Encoder, TokenEncoder, Tokens
 from tools.guards.presidio import Presidio, open_presidio
 from tools.guards.token_head import TokenHead, load_token_head
 
@@ -33,11 +35,16 @@ SURE_OF_NUMBERS = 0.9
 """The same for numbers, which an order or a parcel has too."""
 PART = 700
 """Characters read at once, fewer than the pieces that an encoder takes; longer texts are cut between words."""
+MOST = 60_000
+"""Characters of one text that everything reads; what follows is looked through by patterns alone."""
+ASIDE = 400
+"""From how many characters on what takes the processor is done beside the loop: 3 ms for that many."""
 _DIGITS_OF_SOMEBODY = 7
 _TYPE_OF = {kind: fine for fine, kind in KIND_OF.items()} | {"BIRTHDATE": "DATE_TIME"}
 _BY_HEAD = ("PERSON", "ADDRESS")
 _BETWEEN = re.compile(r"[\s,;>-]{1,4}")
 _HOUSE = re.compile(r"(?<![\w.,-])\d{1,5}[A-Za-z]?,? \Z")
+_HOUSE_LENGTH = 10
 _DIGIT = re.compile(r"\d")
 _LETTER = re.compile(r"[^\W\d_]")
 _CUT = re.compile(r"\s+(?=\S)")
@@ -45,6 +52,7 @@ _SPACE = re.compile(r"\s+")
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"]+[^\s<>\".,;:!?)]", re.IGNORECASE)
 _AGE = re.compile(r"\b\d{1,3}[ -]?(?:years?|yrs?)[ -]old\b", re.IGNORECASE)
 _SHARED_HEAD = "all-MiniLM-L6-v2"
+T = TypeVar("T")
 log = logging.getLogger("handrail.guards")
 
 
@@ -77,10 +85,16 @@ class PersonalData:
         When the encoder does not answer, patterns and Presidio alone decide, and a line in the log says so.
         """
         try:
-            return _masked_kinds(text, await self.all(text))
+            found = await self.all(text)
         except Unavailable as error:
-            log.warning("personal data is looked for by patterns alone: %s", error.message)
-            return _masked_kinds(text, await self._by_pattern(text))
+            # Not the error's own text: it may hold what was looked through.
+            log.warning("personal data is looked for by patterns alone: %s", error.code)
+            found = await self._by_pattern(text)
+        return await masked_kinds(text, found)
+
+    def forget(self) -> None:
+        """Drop what is remembered of recent texts, as after an erasure."""
+        self._recent.clear()
 
     async def all(self, text: str) -> list[Found]:
         """Return all that was found, in order, without overlaps; raises ``Unavailable`` if the encoder fails.
@@ -93,44 +107,69 @@ class PersonalData:
         if key in self._recent:
             self._recent.move_to_end(key)
             return self._recent[key]
-        found = merged(text, await self._by_pattern(text), await self._by_head(text))
-        found = [each for each in found if not self._is_allowed(text, each)]
+        by_pattern, by_head = await self._by_pattern(text), await self._by_head(text[:MOST])
+        found = await _worked(text, partial(self._joined, text, by_pattern, by_head))
         self._recent[key] = found
         if len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
         return found
 
+    def _joined(self, text: str, by_pattern: Sequence[Found], by_head: Sequence[Found]) -> list[Found]:
+        return [each for each in merged(text, by_pattern, by_head) if not self._is_allowed(text, each)]
+
     async def _by_pattern(self, text: str) -> list[Found]:
-        # A text with a placeholder in it is one that we made: what stands there has been found before.
-        marks = [Found(kind="", start=each.start(), end=each.end()) for each in PLACEHOLDER.finditer(text)]
-        own = [Found(kind=_TYPE_OF[each.kind], start=each.start, end=each.end) for each in find(text)]
-        others = await self._presidio(text) if self._presidio else []
-        layers = (marks, own, others, _matches(_URL, "DOMAIN_NAME", text), _matches(_AGE, "AGE", text))
-        return [each for each in merged(text, *layers) if each.kind]
+        others = await self._presidio(text[:MOST]) if self._presidio else []
+        return await _worked(text, partial(_by_pattern, text, others))
 
     async def _by_head(self, text: str) -> list[Found]:
         if self._encoder is None or self._head is None or not _LETTER.search(text):
             return []
         found: list[Found] = []
-        marks = [each.span() for each in PLACEHOLDER.finditer(text)]
         waiting = list(_parts(text))
         while waiting:
             tokens = await self._encoder.tokens([text[start:end] for start, end in waiting])
-            unread = []
-            for (start, end), its in zip(waiting, tokens, strict=True):
-                found += [
-                    Found(kind=each.kind, start=start + each.start, end=start + each.end, score=each.score)
-                    for each in self._head(text[start:end], its)
-                ]
-                read = start + int(its.offsets[-1, 1]) if len(its.offsets) else end
-                if read < end and text[read:end].strip():
-                    unread.append((read, end))
-            waiting = unread
-        return [each for each in found if not _touches(each, marks)]
+            told, waiting = await _worked(text, partial(_typed, self._head, text, waiting, tokens))
+            found += told
+        marks = _marks(text)
+        return [each for each in found if not overlapping(each, marks)]
 
     def _is_allowed(self, text: str, found: Found) -> bool:
         words = name_words(text[found.start : found.end])
         return found.kind in _BY_HEAD and bool(words) and all(word in self._allowed for word in words)
+
+
+async def _worked(text: str, work: Callable[[], T]) -> T:
+    """Do work on a text, beside the loop when the text is long."""
+    return work() if len(text) < ASIDE else await anyio.to_thread.run_sync(work)
+
+
+def _by_pattern(text: str, others: Sequence[Found]) -> list[Found]:
+    """Return what patterns found, and others where they left something."""
+    own = [Found(kind=_TYPE_OF[each.kind], start=each.start, end=each.end) for each in find(text)]
+    layers = (_marks(text), own, others, _matches(_URL, "DOMAIN_NAME", text), _matches(_AGE, "AGE", text))
+    return [each for each in merged(text, *layers) if each.kind]
+
+
+def _marks(text: str) -> list[Found]:
+    """Return the placeholders: a text that has one is one that we made, and what stands there was found before."""
+    return _matches(PLACEHOLDER, "", text)
+
+
+def _typed(
+    head: TokenHead, text: str, parts: Sequence[tuple[int, int]], tokens: Sequence[Tokens]
+) -> tuple[list[Found], list[tuple[int, int]]]:
+    """Return what the head tells of the parts of a text, and what of them the encoder left unread."""
+    found: list[Found] = []
+    unread: list[tuple[int, int]] = []
+    for (start, end), its in zip(parts, tokens, strict=True):
+        found += [
+            Found(kind=each.kind, start=start + each.start, end=start + each.end, score=each.score)
+            for each in head(text[start:end], its)
+        ]
+        read = start + int(its.offsets[-1, 1]) if len(its.offsets) else end
+        if start < read < end and text[read:end].strip():
+            unread.append((read, end))
+    return found, unread
 
 
 async def open_personal_data(encoder: Encoder, allowed: Collection[str] = ()) -> PersonalData:
@@ -171,15 +210,19 @@ class PersonalDataGuard:
     async def __call__(self, request: GuardRequest) -> Finding:
         """Judge one text; raises ``Unavailable`` if the encoder fails."""
         if request.stage != "output":
-            return _finding(_masked_kinds(request.text, await self._finder.all(request.text)), "any")
+            return _finding(await masked_kinds(request.text, await self._finder.all(request.text)), "any")
         if broken := broken_placeholders(request.text, set(request.placeholders)):
             text = f"It holds {broken[0]}, which stands for nobody's data in this conversation."
             return Finding(guard=NAME, score=1.0, reason=Reason(code=f"guard.{NAME}.placeholder", text=text))
         sources = _sources(request)
-        if request.own or _flat(request.text) in sources:
+        if request.own or _stands(request.text, sources, name=True):
             return _finding([], "other")
-        found = _masked_kinds(request.text, await self._finder.all(request.text))
-        strange = [each for each in found if _flat(request.text[each.start : each.end]) not in sources]
+        found = await masked_kinds(request.text, await self._finder.all(request.text))
+        strange = [
+            each
+            for each in found
+            if not _stands(request.text[each.start : each.end], sources, name=each.kind == "NAME")
+        ]
         return _finding(strange, "other")
 
 
@@ -199,15 +242,29 @@ def _finding(found: Sequence[Found], which: str) -> Finding:
     )
 
 
-def _sources(request: GuardRequest) -> str:
+def _sources(request: GuardRequest) -> list[str]:
     """Return what a sentence may repeat: what it cites, or may cite when it cites nothing, and the question."""
     cited = {each.passage_id for each in request.citations}
     texts = [each.text for each in request.passages if not cited or each.id in cited]
-    return _flat("\n".join([*texts, request.question]))
+    return [_flat(each) for each in (*texts, request.question)]
+
+
+def _stands(value: str, sources: Sequence[str], *, name: bool) -> bool:
+    """Whether one of the sources has a value as whole words; of a name with a hyphen, a half is another name."""
+    wanted = _flat(value)
+    joint = "-" if name else ""
+    whole = re.compile(rf"(?<![\w{joint}]){re.escape(wanted)}(?![\w{joint}])")
+    # The plain search is the fast one.
+    return bool(wanted) and any(wanted in each and whole.search(each) for each in sources)
 
 
 def _flat(text: str) -> str:
     return _SPACE.sub(" ", text).strip().casefold()
+
+
+async def masked_kinds(text: str, found: Sequence[Found]) -> list[Found]:
+    """Return what is masked of all that was found in a text."""
+    return await _worked(text, partial(_masked_kinds, text, found))
 
 
 def _masked_kinds(text: str, found: Sequence[Found]) -> list[Found]:
@@ -238,7 +295,7 @@ def _start(text: str, found: Found, before: Found | None) -> int:
     """Return where a find begins: an address at its house number, which is easily taken for something else."""
     if found.kind != "ADDRESS":
         return found.start
-    number = _HOUSE.search(text, before.end if before else 0, found.start)
+    number = _HOUSE.search(text, max(before.end if before else 0, found.start - _HOUSE_LENGTH), found.start)
     return number.start() if number else found.start
 
 
@@ -254,10 +311,6 @@ def _is_masked(text: str, found: Found) -> bool:
 
 def _matches(pattern: re.Pattern[str], kind: str, text: str) -> list[Found]:
     return [Found(kind=kind, start=each.start(), end=each.end()) for each in pattern.finditer(text)]
-
-
-def _touches(found: Found, spans: Sequence[tuple[int, int]]) -> bool:
-    return any(start < found.end and found.start < end for start, end in spans)
 
 
 def _parts(text: str) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,8 @@ model is installed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import anyio.to_thread
@@ -68,8 +69,12 @@ _ENOUGH = 0.5
 _ENOUGH_BESIDE_A_WORD = 0.4
 """What Presidio gives the weakest pattern beside a word of its context."""
 _LETTERED = re.compile(r"(?:[^\W\d_].*){3}")
-_LONG = 400
-"""From how many characters on a text is looked through in a thread."""
+_LONG = 80
+"""From how many characters on a text is looked through in a thread: that many digits take 3 ms."""
+PIECE = 800
+"""Characters looked through at once: what it takes grows faster than a text."""
+OVERLAP = 200
+"""How far a piece reaches into the next one, so that each find stands whole and with its words in one of them."""
 _WORD = re.compile(r"\w+|[^\w\s]")
 _WORTH_A_LOOK = re.compile(r"\d|[@＠]")
 
@@ -99,18 +104,46 @@ class Presidio:
             return []
         if self.model is None and len(text) < _LONG:
             return self.find(text)
-        return await anyio.to_thread.run_sync(self.find, text)
+        found: list[Found] = []
+        # Piece by piece, so that whoever waits can give up, and a short text gets its turn.
+        for start, end, first, last in _pieces(text):
+            found += await anyio.to_thread.run_sync(self._find, text[start:end], start, first, last)
+        return found
 
     def find(self, text: str) -> list[Found]:
-        """Find at once: a millisecond for a message, more for long texts."""
+        """Find at once: some milliseconds for a message, in proportion for long texts."""
+        return [
+            found
+            for start, end, first, last in _pieces(text)
+            for found in self._find(text[start:end], start, first, last)
+        ]
+
+    def _find(self, piece: str, at: int, first: int, last: int) -> list[Found]:
+        """Return what was found in a piece that stands at a place, of what begins from ``first`` to ``last``."""
+        moved = [replace(each, start=each.start + at, end=each.end + at) for each in self._analyzed(piece)]
+        return [each for each in moved if first <= each.start < last]
+
+    def _analyzed(self, text: str) -> list[Found]:
         results = self._analyzer.analyze(
             text, language="en", score_threshold=_ENOUGH_BESIDE_A_WORD, return_decision_process=True
         )
-        return [
+        found = [
             Found(kind=_type(each.entity_type), start=each.start, end=each.end, score=_score(each))
             for each in results
             if _counts(each, text[each.start : each.end])
         ]
+        # Where two overlap, the longer one says more.
+        return sorted(found, key=lambda each: each.start - each.end)
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int, int, int]]:
+    """Yield start and end of each piece, and from where to where what begins in it counts."""
+    step = PIECE - OVERLAP
+    count = max(1, -(-(len(text) - OVERLAP) // step))
+    for number in range(count):
+        start, last = number * step, number == count - 1
+        end = len(text) if last else start + PIECE
+        yield start, end, start + OVERLAP // 2 if number else 0, len(text) if last else end - OVERLAP // 2
 
 
 async def open_presidio() -> Presidio:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import anyio
 import pytest
 
@@ -55,3 +57,18 @@ def test_the_figures_hold_on_the_red_team_file() -> None:
     found = shares(LanguageGuard(), "language")
     assert found.recall >= 0.93
     assert found.false_alarms == 0
+
+
+def test_a_text_without_words_takes_no_longer_than_a_sentence() -> None:
+    judged("Hello there, how are you?", "en")
+    started = time.perf_counter()
+    for text in ("1" * 100_000, "AB" * 50_000, "ab-" * 30_000, "а" * 100_000, " " * 100_000):
+        judged(text, "en")
+        identify_language(text)
+    assert time.perf_counter() - started < 0.5
+
+
+def test_a_long_text_is_judged_by_its_beginning() -> None:
+    assert judged("Sie können die Ware zurückgeben. " * 200, "en").score >= 0.5
+    assert judged(" " * 5_000 + "Sie können die Ware zurückgeben.", "en").score >= 0.5
+    assert identify_language("Wo bleibt denn nun mein schönes Paket? " * 200) == "de"

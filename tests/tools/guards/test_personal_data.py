@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from policies.errors import Unavailable
@@ -14,8 +16,8 @@ from policies.personal_data import mask
 from policies.types import Citation, Passage
 from tools.encoder import open_encoder
 from tools.encoder.fake import HashingEncoder
-from tools.encoder.ports import Tokens
-from tools.guards.personal_data import PersonalData, PersonalDataGuard, _parts, open_personal_data
+from tools.encoder.ports import Tokens, kept
+from tools.guards.personal_data import MOST, PersonalData, PersonalDataGuard, _parts, open_personal_data
 from tools.guards.presidio import Presidio
 from tools.guards.token_head import load_token_head
 
@@ -47,6 +49,11 @@ async def finder(
     cache = kept.mkdir("encoders") if kept else tmp_path_factory.mktemp("encoders")
     async with open_encoder("all-MiniLM-L6-v2", Path(cache)) as encoder:
         yield await open_personal_data(encoder, allowed=["Tamsin", "The Tea Shop"])
+
+
+@pytest.fixture(scope="module")
+def presidio() -> Presidio:
+    return Presidio()
 
 
 async def masked(finder: PersonalData, text: str) -> str:
@@ -179,6 +186,55 @@ async def test_a_sentence_is_held_back_for_what_stands_in_no_source(
     )
     finding = await PersonalDataGuard(finder)(request)
     assert (finding.guard, finding.score >= 0.5) == ("personal_data", fails), finding
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "fails"),
+    [
+        ("I have asked Carl Stone to call.", "Do you know Carl Stonebridge?", True),
+        ("Carl Stone", "Do you know Carl Stonebridge?", True),
+        ("I have asked Carl Stone to call.", "Do you know CARL  STONE?", False),
+        ("I have asked Greta Holm to call.", "Is Greta Holm-Berg in?", True),
+        ("I have asked Carl Stone to call.", "Is it Mr Carl", True),
+        ("Your card is 4539578763621486.", "Is it 45395787636214861?", True),
+        ("Your card is 4539578763621486.", "Is it 4539578763621486?", False),
+        ("4539578763621486", "Is it 45395787636214861?", True),
+    ],
+)
+async def test_a_source_has_a_value_only_as_whole_words(
+    finder: PersonalData, text: str, question: str, fails: bool
+) -> None:
+    stone = replace(PASSAGE, text="Stone is what the floor is made of.")
+    request = GuardRequest(stage="output", text=text, question=question, passages=(stone,))
+    assert ((await PersonalDataGuard(finder)(request)).score >= 0.5) is fails
+
+
+class CountingEncoder(HashingEncoder):
+    """An encoder that counts how often it is asked for tokens."""
+
+    asked = 0
+
+    async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        self.asked += 1
+        return [kept(np.empty((0, 384), np.float32), np.empty((0, 2), np.int32)) for _ in texts]
+
+
+async def test_what_is_forgotten_is_looked_for_anew() -> None:
+    encoder = CountingEncoder()
+    finder = PersonalData(encoder=encoder, head=load_token_head())
+    for _ in range(2):
+        await finder("Who is it?")
+    assert encoder.asked == 1
+    finder.forget()
+    await finder("Who is it?")
+    assert encoder.asked == 2
+
+
+async def test_of_a_very_long_text_the_end_is_looked_through_by_patterns(presidio: Presidio) -> None:
+    finder = PersonalData(encoder=CountingEncoder(), head=load_token_head(), presidio=presidio)
+    text = "word " * (MOST // 5) + "10.20.30.40 or a@example.com"
+    assert [(each.kind, each.start - MOST) for each in await finder(text)] == [("EMAIL", 15)]
+    assert [each.kind for each in await finder(text[100:])] == ["IP", "EMAIL"]
 
 
 async def test_policy_s_own_words_may_name_whom_they_like_but_no_stranger_s_placeholder(

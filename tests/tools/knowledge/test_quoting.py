@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tools.knowledge.quoting import clean, quote
@@ -14,6 +16,9 @@ TABLE = "| Tier | **Fee** |\n| :--- | ---: |\n| Gold | $75 |\n| Silver | |"
         ("- Within [30 days](https://x.example/y) of ![box](b.png)", "Within 30 days of box"),
         ("See `a_b * <c>` in\n  the file", "See a_b * <c> in the file"),
         ("Price is 2 * 3 * 4 and snake_case_name", "Price is 2 * 3 * 4 and snake_case_name"),
+        ("**bold** __too__ and **not closed", "bold too and **not closed"),
+        ("``a`` and ***both***", "a and both"),
+        ("a <!-- one --> b <!-- open", "a b <!-- open"),
         ("## Heading", "Heading"),
         ("a <br/> b <!-- note --> c", "a b c"),
         ("Vec<T> and A < B", "Vec<T> and A < B"),
@@ -37,3 +42,24 @@ def test_an_empty_cell_is_left_out_of_a_quote() -> None:
 
 def test_a_row_without_its_header_is_still_readable() -> None:
     assert quote("| Gold | $75 |", 0, 14) == "Gold, $75"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`" * 50_000,
+        "**a " * 12_500,
+        "[" * 25_000 + "](" * 12_500,
+        "[(" * 12_500 + ")]" * 12_500,
+        "![" * 25_000,
+        "<!--" * 12_500,
+        "<http:" * 8_000,
+        "_a " * 15_000,
+        "-" + " " * 50_000 + "x*",
+        "|" + " " * 50_000 + "x",
+    ],
+)
+def test_no_text_takes_long(text: str) -> None:
+    started = time.perf_counter()
+    clean(text)
+    assert time.perf_counter() - started < 0.5
