@@ -15,6 +15,8 @@ from policies.errors import ConfigError
 os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 # What guardrails-ai brings for calling models would fetch their prices at import.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+# Where these are set, LangChain and LangGraph send every text they see to a service of their makers.
+os.environ.update({"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false"})
 # The encoder comes from a package; nothing may look for it on a hub.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

@@ -28,9 +28,10 @@ consent: {train_eval: true}
 
 @pytest.fixture(name="fixed", scope="module")
 async def fixed_fixture(
-    assistant_folder: Path, new_place: NewPlace, tmp_path_factory: pytest.TempPathFactory
+    assistant_folder: Path, new_place: NewPlace, tmp_path_factory: pytest.TempPathFactory, shop: Shop
 ) -> AsyncIterator[Shop]:
     """Open a shop that has some answers ready."""
+    del shop  # It opens first, so that both close in turn.
     folder = tmp_path_factory.mktemp("fixed") / "tea-shop"
     shutil.copytree(assistant_folder, folder)
     (folder / "policy.yaml").write_text(FILES["policy.yaml"] + POLICY)

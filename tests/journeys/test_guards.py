@@ -53,9 +53,10 @@ class LookUp:
 
 @pytest.fixture(name="guarded", scope="module")
 async def guarded_fixture(
-    assistant_folder: Path, new_place: NewPlace, tmp_path_factory: pytest.TempPathFactory
+    assistant_folder: Path, new_place: NewPlace, tmp_path_factory: pytest.TempPathFactory, shop: Shop
 ) -> AsyncIterator[Shop]:
     """Open a shop that looks something up before it answers on deliveries."""
+    del shop  # It opens first, so that both close in turn.
     folder = tmp_path_factory.mktemp("guarded") / "tea-shop"
     shutil.copytree(assistant_folder, folder)
     intents = FILES["intents.yaml"].replace("  autonomy: auto\n", "  autonomy: auto\n  tools: [look_up, pay]\n")

@@ -35,8 +35,9 @@ MAIL = f"{MARK}@example.com"
 
 
 @pytest.fixture(name="own", scope="module")
-async def own_fixture(open_shop: OpenShop) -> AsyncIterator[Shop]:
+async def own_fixture(open_shop: OpenShop, shop: Shop) -> AsyncIterator[Shop]:
     """Open a shop whose whole place may be looked through."""
+    del shop  # It opens first, so that both close in turn.
     async with open_shop() as opened:
         yield opened
 

@@ -21,9 +21,10 @@ rules:
 
 @pytest.fixture(name="ruled", scope="module")
 async def ruled_fixture(
-    assistant_folder: Path, new_place: NewPlace, tmp_path_factory: pytest.TempPathFactory
+    assistant_folder: Path, new_place: NewPlace, tmp_path_factory: pytest.TempPathFactory, shop: Shop
 ) -> AsyncIterator[Shop]:
     """Open a shop with rules."""
+    del shop  # It opens first, so that both close in turn.
     folder = tmp_path_factory.mktemp("ruled") / "tea-shop"
     shutil.copytree(assistant_folder, folder)
     (folder / "policy.yaml").write_text(FILES["policy.yaml"] + RULES)

@@ -80,8 +80,10 @@ async def marked_fixture(
     new_place: NewPlace,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
+    shop: Shop,
 ) -> AsyncIterator[Shop]:
     """Open a shop whose drafter says what must not leave."""
+    del shop  # It opens first, so that both close in turn.
     effect, more, crashes = request.param
     folder = tmp_path_factory.mktemp("marked") / "tea-shop"
     shutil.copytree(assistant_folder, folder)

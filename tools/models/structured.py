@@ -1,0 +1,85 @@
+"""Asks for a reply in a schema by the provider's own means, validates it, and has it mended once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from tools.models.errors import BadReply
+from tools.models.heard import calls_of, finish_of, usage_of
+from tools.models.ports import Message, Usage
+from tools.models.prompts import Prompt, tokens_in
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+LONGEST_QUOTE = 4_000
+_FENCE = re.compile(r"^\s*```(?:json)?\s*\n|\n\s*```\s*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One reply, unvalidated."""
+
+    text: str
+    """As JSON, if the model did as it was asked."""
+    finish: str
+    usage: Usage
+
+
+async def ask_structured(
+    model: BaseChatModel, prompt: Prompt, schema: type[BaseModel], method: str | None
+) -> Asked:
+    """Make one call for a reply in a schema."""
+    # As a mapping, because of a class some clients raise their own errors and lose the reply.
+    name = schema.__name__
+    wanted: dict[str, Any] = {"title": name, "description": name, **schema.model_json_schema()}
+    how = {} if method is None else {"method": method}
+    runnable = model.with_structured_output(wanted, include_raw=True, **how)
+    result: Any = await runnable.ainvoke(prompt.to_langchain())
+    raw, calls = result["raw"], calls_of(result["raw"])
+    # A text is read here, strictly: LangChain would complete one that broke off.
+    text = orjson.dumps(dict(calls[0].arguments)).decode() if calls else _FENCE.sub("", str(raw.text))
+    usage = usage_of(raw) if raw.usage_metadata else _estimated(prompt, text)
+    return Asked(text=text, finish=finish_of(raw), usage=usage)
+
+
+async def reply_in(
+    schema: type[BaseModel], prompt: Prompt, ask: Callable[[Prompt], Awaitable[Asked]]
+) -> BaseModel:
+    """Return a reply that fits the schema; one that does not is sent back once with what is wrong.
+
+    Raises ``BadReply``.
+    """
+    asked = await ask(prompt)
+    try:
+        return schema.model_validate_json(asked.text)
+    except ValidationError as error:
+        asked = await ask(_repair(prompt, asked.text, error))
+    try:
+        return schema.model_validate_json(asked.text)
+    except ValidationError as error:
+        fields = ", ".join(sorted({_place(each["loc"]) for each in error.errors()}))
+        raise BadReply(f"Its reply does not fit the schema {schema.__name__}: {fields}.") from None
+
+
+def _repair(prompt: Prompt, reply: str, error: ValidationError) -> Prompt:
+    problems = "\n".join(f"- {_place(each['loc'])}: {each['msg']}" for each in error.errors())
+    text = f"Your reply does not fit the schema. Reply again, whole, with this mended:\n{problems}"
+    said = Message(role="assistant", text=reply[:LONGEST_QUOTE] or "(nothing)")
+    more = (said, Message(role="user", text=text))
+    tokens = prompt.tokens + sum(tokens_in(each.text) for each in more)
+    return Prompt(messages=(*prompt.messages, *more), tokens=tokens)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) or "the whole"
+
+
+def _estimated(prompt: Prompt, text: str) -> Usage:
+    return Usage(input_tokens=prompt.tokens, output_tokens=tokens_in(text), estimated=True)
