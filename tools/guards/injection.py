@@ -24,6 +24,7 @@ from tools.guards.injection_features import (
     count,
     lexical_scores,
 )
+from tools.guards.injection_hidden import hidden
 from tools.guards.injection_text import UNIT, Plain, Span, neighbours, read, units
 
 NAME = "injection"
@@ -181,8 +182,9 @@ class InjectionGuard:
     and examples of our own, honest questions and documents.
 
     A message is judged whole, and a long one by its sentences too; a passage or a tool's result by its worst
-    sentence or pair of sentences. ``vectors_of`` looks up the sentence vectors of passages, so that nothing is
-    encoded anew. With an encoder that the head does not know, words alone decide.
+    sentence or pair of sentences, and what it says where no reader looks (comments, unseen elements, texts behind
+    pictures) is judged like a message. ``vectors_of`` looks up the sentence vectors of passages, so that nothing
+    is encoded anew. With an encoder that the head does not know, words alone decide.
     """
 
     name = NAME
@@ -209,6 +211,9 @@ class InjectionGuard:
             judged = await self._by_text(plain, counts, request.text, request.stage)
         for payload in plain.payloads:
             judged.append(await self._payload(payload.text, payload.span, request.stage))
+        if request.stage != "input":
+            for start, end in hidden(request.text):
+                judged.append(await self._hidden(request.text[start:end], (start, end)))
         return _finding(max(judged, key=lambda each: each.logit))
 
     async def _stored(self, request: GuardRequest, plain: Plain) -> tuple[tuple[Span, ...], Vectors] | None:
@@ -275,6 +280,12 @@ class InjectionGuard:
         hidden = Plain(text=text, origin=None, invisible=0, payloads=())
         judged = await self._by_text(hidden, count(text), text, "input" if stage == "input" else "tool")
         return Judged(logit=max(each.logit for each in judged) + DISGUISED, span=span)
+
+    async def _hidden(self, text: str, span: Span) -> Judged:
+        """Judge, as a message, what a document says where no reader looks."""
+        plain, counts = _take_in(text)
+        judged = await self._by_text(plain, counts, text, "input")
+        return Judged(logit=max(each.logit for each in judged), span=span)
 
     def _judged(self, plain: Plain, span: Span, total: float, stage: Stage) -> Judged:
         more = DISGUISED if plain.invisible >= FEW_INVISIBLE else 0.0
