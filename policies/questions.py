@@ -6,6 +6,7 @@ import re
 from typing import Literal
 
 from policies.facts import Fact, facts
+from policies.personal_data import PLACEHOLDER
 
 Asked = Literal["money", "span", "when", "number", "percent", "size", "permission"]
 
@@ -61,13 +62,24 @@ _PART = re.compile(
 )
 _ASKING = re.compile(rf"(?:(?:and|but|so|or|also)\s+)?{_OPENER}(?:s|'s)?\b|.*\?$", re.I | re.S)
 _WORD = re.compile(r"[\w']+")
+_WHO = re.compile(
+    r"\b(?:hi|hello|hey|dear|greetings|good\s(?:morning|afternoon|evening|day)|thanks|thank\syou|there|team"
+    r"|my\s(?:full\s)?(?:name|address|e-?mail|phone|number)(?:\s(?:address|number))?\s(?:is|here)|i\sam|i'm|this\sis"
+    r"|i\slive\s(?:at|in)|you\scan\s(?:reach|call|write)\s(?:to\s)?me(?:\s(?:at|on))?)\b"
+    rf"|{PLACEHOLDER.pattern}",
+    re.I,
+)
+"""What writers say of themselves, which is nothing to be answered."""
 
 
 def parts(question: str) -> tuple[str, ...]:
-    """Return the sentences and questions of a message that has several, without those of one or two words."""
+    """Return the sentences and questions of a message that has several.
+
+    Left out are those of one or two words besides a greeting and what writers say of themselves.
+    """
     plain = _BLANKS.sub(lambda blanks: "\n" if "\n" in blanks[0] else " ", question)
     found = [piece.strip() for piece in _PART.split(plain)]
-    found = [piece for piece in found if len(_WORD.findall(piece)) >= 3]
+    found = [piece for piece in found if len(_WORD.findall(_WHO.sub(" ", piece))) >= 3]
     return tuple(found) if len(found) > 1 else ()
 
 

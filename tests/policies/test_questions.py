@@ -64,3 +64,19 @@ def test_blanks_part_nothing_and_no_question_takes_long() -> None:
     for text in ("how do I reset it" + " " * 100_000 + "x", "(" * 100_000, "\n" * 100_000, ", " * 50_000):
         assert parts(text) == ()
     assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Hi, I am [NAME_1], [ADDRESS_1]. How much is shipping to Canada?",
+        "Hello there! My name is [NAME_1] and my email is [EMAIL_1].\nHow much is shipping to Canada?",
+        "Good morning. How much is shipping to Canada? Thank you, [NAME_1]",
+    ],
+)
+def test_what_writers_say_of_themselves_is_no_part_of_a_message(message: str) -> None:
+    assert parts(message) == ()
+
+
+def test_a_second_question_after_a_greeting_is_a_part() -> None:
+    assert len(parts("Hi, I am [NAME_1]. How much is shipping to Canada? Can I return opened boots?")) == 2
