@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
+from policies.questions import says_something
 from policies.types import Autonomy, Intent, Reason, Route, Turn
 from tools.classifier import Corpus, Guess, TextClassifier, fit_classifier
 from tools.encoder.ports import Encoder, Vectors
@@ -248,7 +249,7 @@ def _with_reason(route: Route, reason: Reason) -> Route:
 def _sentences(text: str) -> list[str]:
     """Return the message's sentences of three words or more, if there are at least two."""
     parts = [part.strip() for part in _SENTENCE_END.split(text)]
-    parts = [part for part in parts if len(_WORD.findall(part)) >= 3]
+    parts = [part for part in parts if says_something(part)]
     return parts if len(parts) > 1 else []
 
 

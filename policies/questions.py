@@ -79,8 +79,13 @@ def parts(question: str) -> tuple[str, ...]:
     """
     plain = _BLANKS.sub(lambda blanks: "\n" if "\n" in blanks[0] else " ", question)
     found = [piece.strip() for piece in _PART.split(plain)]
-    found = [piece for piece in found if len(_WORD.findall(_WHO.sub(" ", piece))) >= 3]
+    found = [piece for piece in found if says_something(piece)]
     return tuple(found) if len(found) > 1 else ()
+
+
+def says_something(part: str) -> bool:
+    """Say whether a part has three words at least besides a greeting and what writers say of themselves."""
+    return len(_WORD.findall(_WHO.sub(" ", part))) >= 3
 
 
 def is_asked(part: str) -> bool:

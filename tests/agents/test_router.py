@@ -171,3 +171,13 @@ async def test_a_message_full_of_blanks_is_routed_at_once() -> None:
     began = time.perf_counter()
     await made(RouteRequest(text="where is" + " " * 20_000 + "my refund"))
     assert time.perf_counter() - began < 0.5
+
+
+async def test_who_writes_is_no_second_question() -> None:
+    made = await router(replace(LENIENT, second_question=0.0))
+    for who in ("Hi, I am [NAME_1], [ADDRESS_1]. ", "Good morning! My name is [NAME_1]. "):
+        assert "router.second_question" not in codes(
+            await made(RouteRequest(text=f"{who}when does the store open"))
+        )
+    asked = "My lawyer will sue you. when does the store open"
+    assert "router.second_question" in codes(await made(RouteRequest(text=asked)))
