@@ -175,8 +175,8 @@ class InjectionGuard:
     more of its examples, orders in pictures, those spread over several messages, ciphers that it does not undo.
 
     Figures, out of fold: recall .768 (deepset) and .956 (jackhhao) at 1 % false alarms; 3 of 1,500 honest
-    questions fail, and under 1 % of honest passages and tools' results of every collection; of orders in moods and
-    branches that were left out .86 are caught as messages, .56 in passages and .59 in tools' results.
+    questions fail, and at most 1.2 % of honest passages and tools' results of any collection; of orders in moods
+    and branches that were left out .86 are caught as messages, .61 in passages and .62 in tools' results.
     ``design/heads.md`` has the intervals. Source: own work; logistic regressions over a MiniLM sentence vector,
     hashed n-grams and named cues, one for messages and one for documents, learned from two public sets, a grammar
     and examples of our own, honest questions and documents.
