@@ -63,9 +63,6 @@ class KnownGuards:
         return [each.stage for each in self.defaults if each.guard == guard] or self.stages.get(guard, ())
 
 
-NO_GUARDS = KnownGuards()
-
-
 def bind(entries: Sequence[Entry], known: KnownGuards) -> tuple[Binding, ...]:
     """Return how guards are used: the defaults, each as the entries change it, by stage and then by name.
 

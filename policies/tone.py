@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 
 from policies.guards import Finding, GuardRequest, Stage
+from policies.personal_data import PLACEHOLDER
 from policies.promises import FOUND, NOT_FOUND, Phrasebook, Prohibition, Sets, is_quoted
 from policies.types import Reason
 
 # What somebody else said, in quotation marks that open after a blank and close before one.
 _QUOTED = re.compile(r"(?<!\w)(?:\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”|«[^»\n]{1,200}»|„[^“”\n]{1,200}[“”])(?!\w)")
-_PLACEHOLDER = re.compile(r"\[[A-Z]+_\d+\]")
 _MANY_MARKS = re.compile(r"!\s*!\s*!|\?!\?|!\?!|\?{3}")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _CAPITALS = re.compile(r"[A-Z]+(?:['’][A-Z]+)*")
@@ -75,7 +75,7 @@ def own_words(text: str) -> str:
     if not _QUOTED.search(text) and "[" not in text:
         return text
     text = _QUOTED.sub(lambda match: "." * len(match[0]), text)
-    return _PLACEHOLDER.sub(lambda match: "." * len(match[0]), text)
+    return PLACEHOLDER.sub(lambda match: "." * len(match[0]), text)
 
 
 def shouted(text: str) -> Iterator[tuple[int, int]]:

@@ -13,9 +13,10 @@ from evals.cases import Case, GuardCase, Judged, Told, read_cases
 from evals.guards import Bench, find_guards
 from evals.suite import GuardSuite, Suite
 from evals.targets.base import Observation, Prepared, Target, Workroom
+from graphs.fakes import cited
 from policies.guards import STAGES, Guard, GuardRequest, Guards, Stage
 from policies.personal_data import PLACEHOLDER
-from policies.types import JSON, Citation, Passage
+from policies.types import JSON, Passage
 from tools.encoder.opening import open_encoder
 from tools.guards.language import identify_language, warm_up
 from tools.knowledge.sentences import spans
@@ -98,7 +99,7 @@ def request_of(given: str | Judged, stage: Stage) -> GuardRequest:
         text=judged.text,
         language=judged.language,
         question=judged.question,
-        citations=tuple(_citation(each) for each in passages) if stage == "output" else (),
+        citations=tuple(cited(each) for each in passages) if stage == "output" else (),
         passages=passages,
         own=judged.own,
         placeholders=frozenset(PLACEHOLDER.findall(judged.question)),
@@ -118,18 +119,6 @@ def _passage(number: int, told: Told) -> Passage:
         index_version="1",
         audience=told.audience,
         sentences=spans(told.text),
-    )
-
-
-def _citation(passage: Passage) -> Citation:
-    return Citation(
-        passage_id=passage.id,
-        document=passage.document,
-        document_version=passage.document_version,
-        title=passage.title,
-        quote=passage.text,
-        start=passage.start,
-        end=passage.end,
     )
 
 
