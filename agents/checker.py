@@ -12,6 +12,7 @@ from itertools import combinations
 from policies.guards import GuardRequest, Guards
 from policies.types import Outcome, Passage, Reason, Sentence, Verdict
 from tools.evidence import SHARED, likelihood
+from tools.models.mandate import Mandate
 from tools.support import contained, contradict
 
 ANSWERING = 0.1
@@ -31,6 +32,7 @@ class SentenceRequest:
     """Whether these are policy's own words."""
     placeholders: frozenset[str] = frozenset()
     """The placeholders of this conversation."""
+    mandate: Mandate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class AnswerRequest:
     question: str
     sentences: tuple[Sentence, ...]
     passages: tuple[Passage, ...]
+    mandate: Mandate | None = None
 
 
 class LocalChecker:

@@ -20,6 +20,7 @@ from tools.evidence import (
     sentences_of,
     weigh,
 )
+from tools.models.mandate import Mandate
 from tools.wording import words
 
 MOST_SENTENCES = 3
@@ -47,6 +48,9 @@ class DraftRequest:
     route: Route
     rejected: tuple[str, ...] = ()
     """Sentences that a check refused; the draft must do without them."""
+    language: str = ""
+    """The customer's language, ISO 639-1; empty when nobody said."""
+    mandate: Mandate | None = None
 
 
 class LocalDrafter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policies.types import Brief, Passage, Reason, Route, Sentence, Turn
+from tools.models.mandate import Mandate
 
 FOUND = 3
 
@@ -24,6 +25,7 @@ class EscalationRequest:
     customer_message: str
     done: tuple[str, ...] = ()
     """Actions that were carried out."""
+    mandate: Mandate | None = None
 
 
 class LocalEscalation:

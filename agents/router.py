@@ -22,6 +22,7 @@ from policies.types import Autonomy, Intent, Reason, Route, Turn
 from tools.classifier import Corpus, Guess, TextClassifier, fit_classifier
 from tools.encoder.ports import Encoder, Vectors
 from tools.learned import Learned, lesson_key, load, save
+from tools.models.mandate import Mandate
 
 STRICTNESS = tuple(Autonomy)
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+|(?<!\s),?\s++(?=(?:and )?also\b)", re.IGNORECASE)
@@ -41,6 +42,7 @@ class RouteRequest:
     history: tuple[Turn, ...] = ()
     """Earlier messages, oldest first, without this one."""
     previous_intent: str | None = None
+    mandate: Mandate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

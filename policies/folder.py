@@ -5,9 +5,16 @@ Unknown keys are errors. Reading files and telling lines is the work of ``tools.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from policies.sections import (
     Budgets,
@@ -41,11 +48,62 @@ __all__ = [
 ]
 
 
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+
+
 class Attribute(Strict):
     """One thing that an app may tell us about its customer."""
 
     type: Literal["string", "number", "boolean"]
     description: str = ""
+
+
+class PriceEntry(Strict):
+    """What a million tokens cost, in the currency of the budgets."""
+
+    input: Amount
+    output: Amount
+    cached: Amount | None = None
+
+
+class ModelEntry(Strict):
+    """One language model; written as its name alone, the rest is as by default."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z]+:\S+$")]
+    """``provider:model``."""
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
+    key: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    """The environment variable that holds its key; the provider's usual one when absent."""
+    private: bool = False
+    """Whether what it reads stays with us, so that no consent is needed."""
+    price: PriceEntry | None = None
+    connect_seconds: Seconds = 5.0
+    first_token_seconds: Seconds = 20.0
+    total_seconds: Seconds = 60.0
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 8
+    requests_a_minute: Annotated[int, Field(ge=1)] | None = None
+    tokens_a_minute: Annotated[int, Field(ge=1)] | None = None
+    hedge_seconds: Seconds | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    structured: Literal["json_schema", "function_calling", "json_mode"] | None = None
+    announces_end: bool = True
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+ModelTier = Literal["small", "large"]
+Task = Literal["route", "act", "draft", "check", "escalate"]
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
 
 
 class AssistantFile(Strict):
@@ -61,6 +119,25 @@ class AssistantFile(Strict):
     customer_attributes: dict[Name, Attribute] = Field(default_factory=dict)
     synonyms: dict[Line, Annotated[list[Line], Field(min_length=1)]] = Field(default_factory=dict)
     """The documents' words, each with the words that customers use for it."""
+    models: dict[ModelTier, Annotated[list[ModelEntry], Field(min_length=1), BeforeValidator(_listed)]] = Field(
+        default_factory=dict
+    )
+    """Language models by tier; several of a tier are asked one after the other."""
+    tasks: dict[Task, Annotated[list[ModelTier], Field(min_length=1), BeforeValidator(_listed)]] = Field(
+        default_factory=dict
+    )
+    """Which tiers serve a task, in this order; what is not named, and what no model answers, is done locally."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _tiers_have_models(cls, value: dict[str, list[str]], info: ValidationInfo) -> dict[str, list[str]]:
+        models = info.data.get("models", {})
+        for task, tiers in value.items():
+            no_twins(tiers, f"tier of {task}")
+            for tier in tiers:
+                if tier not in models:
+                    raise ValueError(f"{task} is given to {tier}, which has no model; name one under `models`")
+        return value
 
 
 class IntentEntry(Strict):
