@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,11 +21,12 @@ from graphs.backend import Backend, open_backend
 from graphs.faults import Faults
 from graphs.guarding import require_own_words
 from graphs.hub import Hub
+from graphs.models import opened
 from graphs.running import Running, hear
 from graphs.sabotage import NO_SABOTAGE, Sabotage
 from graphs.segments import Segments
 from graphs.service import Service
-from graphs.settings import Settings
+from graphs.settings import Settings, secret
 from graphs.support import build_support_graph
 from graphs.team import Team
 from graphs.versions import Hired, Teams, note_version
@@ -39,8 +40,11 @@ from tools.evidence import stored_vectors
 from tools.guards.language import identify_language, warm_up
 from tools.guards.opening import open_finder, open_guards
 from tools.guards.rails import Rails
-from tools.knowledge.base import Knowledge, open_knowledge
+from tools.knowledge.base import Knowledge, KnowledgeBase, open_knowledge
 from tools.knowledge.vectors import IN_MEMORY
+from tools.models.ports import Models, Spending
+from tools.models.providers import Provider
+from tools.models.spending import InMemorySpending
 from tools.storage.audit.keys import LedgerKey, ledger_key
 from tools.storage.installation import require_key
 from tools.storage.sealing import Sealer, is_key, load_or_make_key
@@ -77,12 +81,13 @@ async def open_product(
     hire: Hire | None = None,
     faults: Faults | None = None,
     sabotage: Sabotage = NO_SABOTAGE,
+    providers: Mapping[str, Provider] | None = None,
 ) -> AsyncIterator[Product]:
     """Build the service, deliver jobs of ``queues`` (all when None) if it ``works``, and close all in the end.
 
     At the end, what is being worked on has ``HANDRAIL_DRAIN_SECONDS`` to finish; the rest is taken up by another
     process, or by the next. ``announce`` is told what takes long; ``hire`` finds other agents than ``build_team``;
-    ``faults`` and ``sabotage`` go wrong on purpose.
+    ``faults`` and ``sabotage`` go wrong on purpose; ``providers`` open language models in place of those known.
     Raises ``ConfigError`` for what the operator must mend, also when another process owns the data folder.
     """
     clock, ids = clock or SystemClock(), ids or TimeOrderedIds()
@@ -93,9 +98,6 @@ async def open_product(
         backend = await stack.enter_async_context(open_backend(settings, clock, sabotage.database))
         sealer = Sealer(await anyio.to_thread.run_sync(vault_key, settings))
         await backend.database.write(partial(require_key, sealer=sealer))
-        outfit = await _outfit(
-            stack, settings, backend, assistant, announce, clock=clock, ids=ids, hire=hire, sabotage=sabotage
-        )
         hub = Hub()
         store = Store(
             database=backend.database,
@@ -105,6 +107,17 @@ async def open_product(
             publish=hub.publish,
             heard=lambda ring: hear(hub, segments, ring),
         )
+        opening = _Opening(
+            stack=stack,
+            settings=settings,
+            store=store,
+            spending=InMemorySpending(clock),
+            announce=announce,
+            hire=hire,
+            sabotage=sabotage,
+            providers=providers,
+        )
+        outfit = await opening.outfit(assistant)
         principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
         workspace = store.in_workspace(settings.workspace)
         await workspace.write(lambda tx: note_version(tx, assistant, principal))
@@ -137,38 +150,58 @@ class _Outfit:
     """Builds the team of another version of the assistant."""
 
 
-async def _outfit(
-    stack: AsyncExitStack,
-    settings: Settings,
-    backend: Backend,
-    assistant: Assistant,
-    announce: Callable[[str], None],
-    *,
-    clock: Clock,
-    ids: Ids,
-    hire: Hire | None,
-    sabotage: Sabotage,
-) -> _Outfit:
-    announce("loading the encoder")
-    cache = settings.data / "cache"
-    encoder = await stack.enter_async_context(open_encoder(assistant.file.encoder, cache, announce))
-    where, open_store = _vector_store(settings), sabotage.vector_store
-    base = await stack.enter_async_context(
-        open_knowledge(backend.database, encoder, where, clock=clock, ids=ids, open_store=open_store)
-    )
-    knowledge = base.of(settings.workspace, assistant.name)
-    announce("teaching the router the intents")
+@dataclass(frozen=True, kw_only=True)
+class _Opening:
+    """Opens what takes long; the stack closes it."""
 
-    async def hired(version: Assistant) -> Team:
+    stack: AsyncExitStack
+    settings: Settings
+    store: Store
+    spending: Spending
+    announce: Callable[[str], None]
+    hire: Hire | None
+    sabotage: Sabotage
+    providers: Mapping[str, Provider] | None
+
+    async def outfit(self, assistant: Assistant) -> _Outfit:
+        """Open the encoder and the knowledge, and hire the team of the present version."""
+        self.announce("loading the encoder")
+        name, where = assistant.file.encoder, _vector_store(self.settings)
+        encoder = await self.stack.enter_async_context(open_encoder(name, self._cache, self.announce))
+        store = self.store
+        base = await self.stack.enter_async_context(
+            open_knowledge(
+                store.database,
+                encoder,
+                where,
+                clock=store.clock,
+                ids=store.ids,
+                open_store=self.sabotage.vector_store,
+            )
+        )
+        knowledge = base.of(self.settings.workspace, assistant.name)
+        hire = partial(self.team, base, encoder)
+        team = await hire(assistant)
+        return _Outfit(encoder=encoder, knowledge=knowledge, team=team, hire=hire)
+
+    async def team(self, base: KnowledgeBase, encoder: Encoder, version: Assistant) -> Team:
+        """Hire the team of a version, with the models that it names."""
         # Over a shared database it may be another assistant's, which has knowledge of its own.
-        known = base.of(settings.workspace, version.name)
+        known = base.of(self.settings.workspace, version.name)
         await known.index()
-        team = await (hire or partial(build_team, cache=cache))(version, known, encoder)
+        models = await self.stack.enter_async_context(
+            opened(version.file, secret, self.spending, self.store.clock, self.announce, self.providers)
+        )
+        self.announce("teaching the router the intents")
+        team = await (self.hire or partial(build_team, cache=self._cache, models=models))(version, known, encoder)
         await require_own_words(team)
-        return sabotage.team(team)
+        if models is not None:
+            team = replace(team, models=models, spending=self.spending)
+        return self.sabotage.team(team)
 
-    team = await hired(assistant)
-    return _Outfit(encoder=encoder, knowledge=knowledge, team=team, hire=hired)
+    @property
+    def _cache(self) -> Path:
+        return self.settings.data / "cache"
 
 
 def vault_key(settings: Settings) -> bytes:
@@ -207,7 +240,7 @@ def _service(store: Store, hub: Hub, backend: Backend, outfit: _Outfit, segments
         prune=segments.prune,
         scrub=backend.scrub,
         finder=outfit.team.finder,
-        forget=partial(_forget, outfit.encoder, outfit.team.finder),
+        forget=partial(_forget, outfit.encoder, outfit.team.finder, outfit.team.models),
     )
 
 
@@ -256,9 +289,16 @@ async def fit_router(assistant: Assistant, encoder: Encoder, cache: Path | None 
 
 
 async def build_team(
-    assistant: Assistant, knowledge: Knowledge, encoder: Encoder, cache: Path | None = None
+    assistant: Assistant,
+    knowledge: Knowledge,
+    encoder: Encoder,
+    cache: Path | None = None,
+    models: Models | None = None,
 ) -> Team:
-    """Hire the local tier's agents for an assistant; what loads slowly is loaded here and not in a turn."""
+    """Hire an assistant's agents: the local tier's, who ask language models where its file says so.
+
+    What loads slowly is loaded here and not in a turn.
+    """
     await anyio.to_thread.run_sync(warm_up)
     finder = await open_finder(assistant, knowledge, encoder)
     guards = Rails(await open_guards(assistant, encoder, knowledge, finder), assistant.bindings)

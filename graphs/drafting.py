@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from agents.checker import SentenceRequest
@@ -11,13 +12,16 @@ from graphs.nodes import Context
 from graphs.state import State, escalated, history_of, passages_of
 from graphs.turn import Turn
 from graphs.writing import findings
+from policies.budgets import strictest
 from policies.personal_data import broken_placeholders, find
+from policies.sections import Budgets
 from policies.types import (
     Abstention,
     Outcome,
     Passage,
     Reason,
     Sentence,
+    Tier,
     Verdict,
     route_from_json,
     to_json,
@@ -26,6 +30,7 @@ from tools.storage import conversations, vault
 from tools.storage.store import Tx
 
 MOST_REVISIONS = 2
+NO_BUDGETS = Budgets()
 
 
 async def draft(state: State, runtime: Context) -> State:
@@ -39,23 +44,55 @@ async def draft(state: State, runtime: Context) -> State:
             report["said"] = True
             turn.decide("draft", "said", "policy's own text")
             return await _said(state, turn, Sentence(text=said))
+        if over := await _over_budget(state, turn):
+            return over
         request = DraftRequest(
             question=state["question"],
             history=history_of(state),
             passages=passages_of(state),
             route=route_from_json(state["route"]),
             rejected=tuple(state.get("rejected", [])),
+            language=state.get("language", ""),
+            mandate=turn.mandate,
         )
         gated = _Gated(state, turn)
         turn.passed = gated.passed
         async for item in turn.team.drafter(request):
             if isinstance(item, Abstention):
                 report["abstained"] = item.code
-                return _abstained(state, turn, item)
+                return _abstained(state, turn, item, gated.passed)
             if not await gated.take(item, request.passages):
                 break
         report["sentences"] = len(gated.passed)
-        return gated.step()
+        return _heeding(state, turn, gated.step())
+
+
+async def _over_budget(state: State, turn: Turn) -> State | None:
+    """Look at the budgets before a model is asked: return the way to a person, if they ask for one.
+
+    Where they ask for a review no sentence leaves before it, so this can't wait for the call's own look at them.
+    """
+    mandate, spending = turn.mandate, turn.team.spending
+    if mandate is None or spending is None or mandate.budgets == NO_BUDGETS:
+        return None
+    turn.heed(strictest(mandate.budgets, await spending.spent(mandate.account)))
+    if turn.budget.action == "review":
+        turn.streams = False
+    if turn.budget.action != "escalate" or turn.budget.reason is None:
+        return None
+    turn.decide("draft", "budget", "escalate", (turn.budget.reason,))
+    return escalated(state, [turn.budget.reason])
+
+
+def _heeding(state: State, turn: Turn, step: State) -> State:
+    """Let a person look at a draft first, or answer, if a budget asks for it by now."""
+    reason = turn.budget.reason
+    if reason is None or turn.budget.action not in ("review", "escalate") or step["next"] == "escalate":
+        return step
+    if turn.budget.action == "escalate":
+        return escalated(state, [reason], sentences=step["sentences"])
+    told: State = {"reasons": [*state.get("reasons", []), to_json(reason)]}
+    return {**step, **told, **looked_at_first(turn, state)}
 
 
 class _Gated:
@@ -87,7 +124,7 @@ class _Gated:
     def step(self, *, fixed: bool = False) -> State:
         """Return how the run goes on; a ``fixed`` text can't be drafted again."""
         held = [verdict for _, verdict in self.refused if verdict.outcome in HOLDING]
-        self._tell()
+        self._tell(fixed)
         if held:
             say = blocked(self._turn) if held[0].outcome is Outcome.BLOCK else None
             return escalated(self._state, held[0].reasons, say=say)
@@ -101,10 +138,11 @@ class _Gated:
             **self._looked_at,
         }
 
-    def _tell(self) -> None:
+    def _tell(self, fixed: bool) -> None:
         reasons = tuple(reason for _, verdict in self.refused for reason in verdict.reasons)
         outcome = "passed" if not self.refused else "refused some"
-        self._turn.decide("draft", "gate", outcome, reasons, sentences=len(self.passed))
+        tier = "local" if fixed else _tier(self._turn)
+        self._turn.decide("draft", "gate", outcome, reasons, sentences=len(self.passed), tier=tier)
         for sentence, verdict in self.refused:
             data = {
                 "stage": "output",
@@ -153,11 +191,17 @@ async def gate(
         language=state.get("language", ""),
         own=own,
         placeholders=frozenset(turn.known_placeholders),
+        mandate=None if own else turn.mandate,
     )
     return await turn.team.checker.sentence(request)
 
 
-def _abstained(state: State, turn: Turn, item: Abstention) -> State:
+def _abstained(state: State, turn: Turn, item: Abstention, passed: Sequence[Sentence]) -> State:
+    """Return the way to a person, with what was drafted before the drafter gave up."""
     reason = Reason(code=item.code, text=item.text)
-    turn.decide("draft", "abstain", "escalate", (reason,), confidence=item.confidence)
-    return escalated(state, [reason])
+    turn.decide("draft", "abstain", "escalate", (reason,), confidence=item.confidence, tier=_tier(turn))
+    return escalated(state, [reason], sentences=[to_json(sentence) for sentence in passed])
+
+
+def _tier(turn: Turn) -> Tier:
+    return turn.tiers.get("draft", "local")

@@ -79,6 +79,7 @@ async def route(state: State, runtime: Context) -> State:
             text=expand(state["question"]),
             history=tuple(replace(said, text=expand(said.text)) for said in history_of(state)),
             previous_intent=state.get("previous_intent"),
+            mandate=turn.mandate,
         )
         found = await turn.team.router(request)
         turn.intent = found.intent
@@ -94,7 +95,7 @@ async def route(state: State, runtime: Context) -> State:
         grounds: JSON = {"intent": found.intent, "confidence": found.confidence, "route": to_json(found)}
         if any(said.handed_back for said in request.history):
             grounds["handed_back"] = True
-        turn.decide("route", "route", step["next"], tuple(reasons), **grounds)
+        turn.decide("route", "route", step["next"], tuple(reasons), tier=found.tier, **grounds)
         return step
 
 
@@ -199,7 +200,9 @@ async def _whole(state: State, turn: Turn, sentences: tuple[Sentence, ...]) -> V
     """Check the whole of a draft; what policy itself says rests on no passage."""
     if "said" in state:
         return Verdict(outcome=Outcome.PASS)
-    request = AnswerRequest(question=state["asked"], sentences=sentences, passages=passages_of(state))
+    request = AnswerRequest(
+        question=state["asked"], sentences=sentences, passages=passages_of(state), mandate=turn.mandate
+    )
     return await turn.team.checker.answer(request)
 
 
@@ -268,6 +271,7 @@ async def escalate(state: State, runtime: Context) -> State:
             priority=state.get("priority") or "normal",
             customer_message=state.get("say") or policy.messages.handoff,
             done=tuple(each["name"] for each in state.get("actions", []) if each["status"] == "done"),
+            mandate=turn.mandate,
         )
         brief = await turn.team.escalation(request)
         report["brief"] = to_json(brief)

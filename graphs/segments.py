@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import anyio
 from langchain_core.runnables import RunnableConfig
@@ -37,6 +38,8 @@ from tools.tracing import bound, note
 
 log = logging.getLogger("handrail.segments")
 PRUNE_SECONDS = 2.0
+LOCAL_SECONDS = 5.0
+"""What is kept of a segment's time for the local tier, where models take long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,18 +158,24 @@ class Segments:
             conversation=claimed.conversation,
             run=claimed.run,
             team=await self.team_of(claimed.run.assistant_version),
+            deadline=self._models_until(),
             known_placeholders=claimed.placeholders,
             message_id=self.store.ids.new("msg"),
             intent=claimed.run.intent,
             faults=self.faults,
         )
 
+    def _models_until(self) -> datetime:
+        """Return until when models may be asked: what is left then is for the local tier."""
+        reserve = min(LOCAL_SECONDS, self.deadline / 5)
+        return self.store.clock.now() + timedelta(seconds=self.deadline - reserve)
+
     async def _advance(self, turn: Turn, claimed: Claimed) -> bool:
         if claimed.run.attempts > self.attempts:
             await self._degrade(turn, claimed, "segment.attempts", f"Gave up after {self.attempts} attempts.")
             return False
         saver = self.checkpoints.saver(turn.workspace.id, turn.run.id, turn.run.epoch)
-        # A first attempt without effects has nothing to go on from, and most leave nothing: it stays in memory.
+        # A first attempt without effects or paid calls has nothing to go on from, and most leave nothing: it stays in memory.
         memory = None if _lasting(turn, claimed.run) else InMemorySaver()
         graph = self.graph.copy({"checkpointer": memory or saver})
         config: RunnableConfig = {"configurable": {"thread_id": turn.run.id}}
@@ -214,7 +223,7 @@ class Segments:
         """Return the question, or None where a run that may have had effects goes on from its checkpoint."""
         if claimed.run.attempts > 1:
             held = await graph.aget_state(config)
-            if held.next and turn.team.has_effects:
+            if held.next and turn.team.resumes:
                 _take_up(turn, held.values)
                 return None
             await self._prune_own(turn)
@@ -246,7 +255,7 @@ class Segments:
 
 def _lasting(turn: Turn, run: Run) -> bool:
     """Whether an attempt may find checkpoints, or must leave some as it goes."""
-    return turn.team.has_effects or run.resume is not None or run.attempts > 1
+    return turn.team.resumes or run.resume is not None or run.attempts > 1
 
 
 def claim(tx: Tx, pending: Pending) -> Claimed | None:
@@ -294,7 +303,7 @@ def _announce(tx: Tx, run: Run) -> None:
 
 def _durability(team: Team) -> Durability:
     """Say when checkpoints are written: after each step if a step may not be run twice, else at the end."""
-    return "sync" if team.has_effects else "exit"
+    return "sync" if team.resumes else "exit"
 
 
 def _take_up(turn: Turn, held: JSON) -> None:

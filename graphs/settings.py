@@ -87,6 +87,12 @@ def read_settings(**given: Any) -> Settings:
         raise ConfigError("\n".join(lines), remedy=remedy, code="settings.invalid") from error
 
 
+def secret(variable: str) -> SecretStr | None:
+    """Return what an environment variable holds, such as the key of a provider of models; None when it is empty."""
+    text = os.environ.get(variable, "").strip()
+    return SecretStr(text) if text else None
+
+
 def unknown_variables() -> list[str]:
     """Return the variables that are named like settings and are none: most likely misspelt."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}

@@ -17,6 +17,7 @@ from policies.types import Abstention, Audience, Brief, Route, Sentence, Verdict
 from tools.actions import Action
 from tools.assistants import Assistant, require_offered
 from tools.knowledge.ports import SearchResult
+from tools.models.ports import Models, Spending
 
 
 class Router(Protocol):
@@ -81,6 +82,10 @@ class Team:
     """Finds names and addresses; without it, patterns alone say what is personal data."""
     actions: Mapping[str, Action] = field(default_factory=dict)
     """What can be done for an intent, by the name that intents.yaml uses."""
+    models: Models | None = None
+    """What agents ask language models through; None where all is done locally."""
+    spending: Spending | None = None
+    """What models have cost so far; goes with ``models``."""
 
     def __post_init__(self) -> None:
         """Refuse an assistant that names an action which nobody here can do; raises ``ConfigError``."""
@@ -95,6 +100,11 @@ class Team:
     def has_effects(self) -> bool:
         """Whether a run may change anything outside, so that it must be able to go on where it was."""
         return any(action.effect for action in self.actions.values())
+
+    @property
+    def resumes(self) -> bool:
+        """Whether a broken run goes on where it was: it may have had effects, or calls that cost money."""
+        return self.has_effects or self.models is not None
 
     def actions_of(self, intent: str | None) -> tuple[Action, ...]:
         """Return what is done for an intent, in its order."""

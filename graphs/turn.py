@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 import anyio
@@ -17,10 +18,13 @@ import anyio
 from graphs.faults import Faults, NoFaults
 from graphs.team import Team
 from graphs.withdrawal import withdraw_shown
+from policies.budgets import ENOUGH, BudgetOutcome, strictness
 from policies.errors import Overtaken, Unavailable
 from policies.personal_data import mask
-from policies.types import JSON, Reason, Sentence, to_json
+from policies.types import JSON, Reason, Sentence, Tier, to_json
 from tools.metrics import STEP_SECONDS
+from tools.models.mandate import Asked, Mandate
+from tools.models.ports import Account
 from tools.storage import conversations, events, ledger, runs
 from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
@@ -55,6 +59,8 @@ class Turn:
     team: Team
     known_placeholders: frozenset[str]
     message_id: str
+    deadline: datetime
+    """When the attempt is given up; models are asked a little less long."""
     faults: Faults = field(default_factory=NoFaults)
     streams: bool = False
     """Whether sentences may leave before the whole is checked; the route step settles it."""
@@ -63,6 +69,10 @@ class Turn:
     released: list[Sentence] = field(default_factory=list)
     passed: list[Sentence] = field(default_factory=list)
     """Sentences of the present draft that may leave, sent or not."""
+    budget: BudgetOutcome = ENOUGH
+    """The strictest of what the budgets have asked for in this attempt."""
+    tiers: dict[str, Tier] = field(default_factory=dict)
+    """Which tier did a task last, by its name."""
     _notes: Notes = field(default_factory=Notes)
     _writing: anyio.Lock = field(default_factory=anyio.Lock)
     """One at a time takes notes and writes them, so that they are stored in the order in which they were made."""
@@ -80,6 +90,48 @@ class Turn:
         masked = {name: mask(it, {}).text if isinstance(it, str) else it for name, it in attributes.items()}
         return {"locale": known.get("locale"), "attributes": masked}
 
+    @property
+    def mandate(self) -> Mandate | None:
+        """What agents need to ask language models on behalf of this turn; None where there are none."""
+        if self.team.models is None:
+            return None
+        account = Account(
+            workspace_id=self.workspace.id,
+            conversation_id=self.conversation.id,
+            run_id=self.run.id,
+            intent=self.intent or "",
+        )
+        return Mandate(
+            account=account,
+            deadline=self.deadline,
+            note=self._asked,
+            consent=self.conversation.consent,
+            policy_version=self.run.assistant_version,
+            budgets=self.team.assistant.policy.budgets,
+        )
+
+    def heed(self, budget: BudgetOutcome) -> None:
+        """Remember what budgets ask for, if it is stricter than what they asked for before."""
+        self.budget = max(self.budget, budget, key=strictness)
+
+    def _asked(self, asked: Asked) -> None:
+        """Tell staff and ledger of a request to language models."""
+        done = asked.completion
+        self.heed(done.budget)
+        self.tiers[asked.task] = done.tier
+        used = usage_of(asked)
+        reasons = tuple(
+            Reason(code=each.code, text=f"{each.model or each.tier}: {each.text}") for each in done.degraded
+        )
+        budget = (done.budget.reason,) if done.budget.reason else ()
+        self.decide(
+            asked.task, "model", done.tier, tuple(dict.fromkeys((*reasons, *budget))), **used, cost=used["money"]
+        )
+        self.note("usage", {"task": asked.task, **used}, staff=True)
+        if done.degraded:
+            data = {"dependency": f"model.{asked.task}", "fallback": done.tier}
+            self.note("degraded", {**data, "reasons": [to_json(each) for each in reasons]}, staff=True)
+
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[JSON]:
         """Bracket a step with its events; what is put into the yielded mapping is reported at the end."""
@@ -91,7 +143,7 @@ class Turn:
         elapsed = time.perf_counter() - began
         STEP_SECONDS.labels(name).observe(elapsed)
         self.note("step.finished", {"name": name, "ms": round(elapsed * 1000, 2), **report}, staff=True)
-        if self.team.has_effects:
+        if self.team.resumes:
             # The next attempt goes on after this step, so what it noted must not be lost.
             await self.flush()
 
@@ -229,6 +281,24 @@ class Turn:
                 self._put_back(notes)
                 raise
         await self.faults.at(f"{name}.done")
+
+
+def usage_of(asked: Asked) -> JSON:
+    """Return what a request to language models took, as event and ledger keep it."""
+    done = asked.completion
+    return {
+        "tier": done.tier,
+        "model": done.model,
+        "prompt": asked.prompt,
+        "input_tokens": done.usage.input_tokens,
+        "output_tokens": done.usage.output_tokens,
+        "money": round(done.usage.money, 8),
+        "priced": done.usage.priced,
+        "cached": done.cached,
+        "calls": done.calls,
+        "first_token_ms": round(done.first_token_ms, 1),
+        "total_ms": round(done.total_ms, 1),
+    }
 
 
 def created(message_id: str) -> NewEvent:

@@ -69,11 +69,12 @@ def strictest(budgets: Budgets, spent: Mapping[Scope, Spent]) -> BudgetOutcome:
     A scope of which nobody says what is spent counts as unspent.
     """
     outcomes = [spent_outcome(getattr(budgets, scope), spent.get(scope, Spent()), scope) for scope in SCOPES]
-    return max(outcomes, key=lambda each: (_strictness(each), each.share))
+    return max(outcomes, key=strictness)
 
 
-def _strictness(outcome: BudgetOutcome) -> int:
-    return BUDGET_ACTIONS.index(outcome.action) if outcome.action else -1
+def strictness(outcome: BudgetOutcome) -> tuple[int, float]:
+    """Return what outcomes are compared by: the strictness of the action, then how much is spent."""
+    return BUDGET_ACTIONS.index(outcome.action) if outcome.action else -1, outcome.share
 
 
 _OF: Mapping[Scope, str] = {

@@ -30,7 +30,6 @@ class _Kept:
     completion: Completion
     until: float
     workspace_id: str
-    conversation_id: str
 
 
 class ExactCache:
@@ -65,21 +64,14 @@ class ExactCache:
             completion=replace(completion, value=_copied(completion.value)),
             until=anyio.current_time() + self._seconds,
             workspace_id=request.account.workspace_id,
-            conversation_id=request.account.conversation_id,
         )
         self._kept.move_to_end(key)
         if len(self._kept) > self._entries:
             self._kept.popitem(last=False)
 
-    def forget(self, workspace_id: str, conversation_id: str) -> None:
-        """Drop the replies that a conversation brought about, as when its data is erased."""
-        gone = [
-            key
-            for key, kept in self._kept.items()
-            if (kept.workspace_id, kept.conversation_id) == (workspace_id, conversation_id)
-        ]
-        for key in gone:
-            del self._kept[key]
+    def forget(self) -> None:
+        """Drop all replies, as after an erasure: they may say again what somebody wrote."""
+        self._kept.clear()
 
     def saved(self, workspace_id: str) -> Saved:
         """Return what kept replies have saved a workspace since the process began."""

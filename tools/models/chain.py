@@ -124,6 +124,10 @@ class TieredModels:
             for client in clients:
                 await client.open()
 
+    def forget(self) -> None:
+        """Drop all kept replies, as after an erasure."""
+        self.cache.forget()
+
     async def _serve(self, request: ModelRequest, schema: type[BaseModel] | None) -> AsyncGenerator[Piece, None]:
         talk = self._begun(request, schema)
         for tier, client in self._allowed(talk):

@@ -137,13 +137,12 @@ async def test_tool_calls_are_handed_on() -> None:
     ]
 
 
-async def test_kept_replies_are_bounded_age_and_are_forgotten_with_a_conversation() -> None:
+async def test_kept_replies_belong_to_a_workspace_and_can_be_forgotten() -> None:
     small = ScriptedModel(lambda messages: f"Reply {len(messages)}")
     async with opened_scripts(small=small) as models:
         await models.complete(request())
-        models.cache.forget("ws", "another")
         assert (await models.complete(request())).cached
-        models.cache.forget("ws", "con_1")
+        models.forget()
         assert not (await models.complete(request())).cached
         other = replace(ACCOUNT, workspace_id="other")
         assert not (await models.complete(request(account=other))).cached

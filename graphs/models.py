@@ -1,0 +1,86 @@
+"""Opens the language models that an assistant names; which keys they need is looked up here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+
+from policies.errors import ConfigError
+from policies.folder import AssistantFile, ModelEntry
+from policies.types import Tier
+from tools.clock import Clock
+from tools.models import ModelSettings, ModelsSettings, Price, Spending, TieredModels, open_models
+from tools.models.providers import PROVIDERS, Provider
+
+KEYS: Mapping[str, str] = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "google": "GOOGLE_API_KEY",
+}
+"""The variable in which a provider's key usually is."""
+KeyOf = Callable[[str], SecretStr | None]
+_OWN = ("name", "key", "price")
+
+
+def models_settings(file: AssistantFile, key_of: KeyOf) -> ModelsSettings | None:
+    """Return the settings of an assistant's models, or None when it names none.
+
+    ``key_of`` returns what an environment variable holds. Raises ``ConfigError`` for a model whose own variable
+    is empty.
+    """
+    if not file.models:
+        return None
+    tiers: dict[Tier, tuple[ModelSettings, ...]] = {}
+    for tier, entries in file.models.items():
+        tiers[tier] = tuple(_settings(each, key_of) for each in entries)
+    return ModelsSettings(tiers=tiers)
+
+
+def _settings(entry: ModelEntry, key_of: KeyOf) -> ModelSettings:
+    price = entry.price
+    return ModelSettings(
+        name=entry.name,
+        api_key=_key(entry, key_of),
+        price=Price(input=price.input, output=price.output, cached=price.cached) if price else None,
+        **entry.model_dump(exclude=set(_OWN)),
+    )
+
+
+def _key(entry: ModelEntry, key_of: KeyOf) -> SecretStr | None:
+    if entry.key is None:
+        # A server of one's own must not be sent the key of the provider whose wire it speaks.
+        usual = KEYS.get(entry.name.partition(":")[0])
+        return key_of(usual) if usual and entry.base_url is None else None
+    key = key_of(entry.key)
+    if key is None:
+        raise ConfigError(
+            f"The model {entry.name} takes its key from {entry.key}, which is not set.",
+            remedy=f"Set {entry.key} in the environment, or remove `key` from assistant.yaml.",
+            code="model.no_key",
+        )
+    return key
+
+
+@asynccontextmanager
+async def opened(
+    file: AssistantFile,
+    key_of: KeyOf,
+    spending: Spending,
+    clock: Clock,
+    announce: Callable[[str], None],
+    providers: Mapping[str, Provider] | None = None,
+) -> AsyncIterator[TieredModels | None]:
+    """Open an assistant's models, with their packages loaded; None when it names none.
+
+    Raises ``ConfigError`` for a name, package or key that is wrong or missing.
+    """
+    settings = models_settings(file, key_of)
+    if settings is None:
+        yield None
+        return
+    announce("opening the language models")
+    async with open_models(settings, spending, clock=clock, providers=providers or PROVIDERS) as models:
+        await models.warm()
+        yield models
