@@ -29,7 +29,7 @@ def examine(load: Callable[[], Settings], out: Console) -> bool:
     except HandrailError as error:
         out.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
         return False
-    checks = (_variables, _python, _packages, _weights, _disk, _assistant, _data, _server)
+    checks = (_variables, _python, _packages, _weights, _disk, _assistant, _models, _data, _server)
     results = [_told(check, settings, out) for check in checks]
     return all(results)
 
@@ -87,6 +87,24 @@ def _assistant(settings: Settings) -> str:
 
     assistant = load_assistant(settings.assistant)
     return f"assistant {assistant.name}: {len(assistant.intents)} intents, {len(assistant.rules)} rules"
+
+
+def _models(settings: Settings) -> str:
+    """Look at names, packages and keys; no provider is asked."""
+    from graphs.models import models_settings
+    from graphs.settings import secret
+    from tools.assistants import load_assistant
+    from tools.models.providers import check_provider
+
+    file = load_assistant(settings.assistant).file
+    found = models_settings(file, secret)
+    if found is None:
+        return "no language models: every task is done locally"
+    for models in found.tiers.values():
+        for each in models:
+            check_provider(each)
+    named = "; ".join(f"{tier}: {', '.join(each.name for each in found.tiers[tier])}" for tier in found.tiers)
+    return f"language models {named}; they serve {', '.join(file.tasks) or 'no task'}"
 
 
 def _data(settings: Settings) -> str:

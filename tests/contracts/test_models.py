@@ -8,8 +8,8 @@ from contextlib import aclosing
 import anyio
 import pytest
 
+from evals.stub_model import Answer, serving
 from tests.tools.models.requests import opened, opened_scripts, pieces_of, quick, request, tried
-from tests.tools.models.stub import Answer, serving
 from tools.models import Models
 from tools.models.fakes import Reply, ScriptedModel
 

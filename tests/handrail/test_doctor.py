@@ -68,10 +68,40 @@ def test_a_new_assistants_data_goes_beside_it(assistant: str, data: str) -> None
     assert data_beside(Path(assistant)) == Path(data)
 
 
+HOSTED = "models: {small: 'openai:gpt-4o-mini'}\ntasks: {draft: small, route: small}\n"
+
+
+def doctor_with(folder: Path, more: str, data: Path) -> tuple[int, str]:
+    write_assistant(folder)
+    file = folder / "assistant.yaml"
+    file.write_text(file.read_text() + more)
+    done = CliRunner().invoke(app, ["doctor", "--assistant", str(folder), "--data", str(data)])
+    return done.exit_code, done.stdout.splitlines()[6]
+
+
+def test_the_doctor_says_that_no_language_model_is_used(tmp_path: Path) -> None:
+    told = doctor_with(tmp_path / "mine", "", tmp_path / "data")
+    assert told == (0, "✓ no language models: every task is done locally")
+
+
+def test_the_doctor_misses_a_models_key_and_names_the_models_that_have_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    told = doctor_with(tmp_path / "mine", HOSTED, tmp_path / "data")
+    lacks = (
+        "✗ The model openai:gpt-4o-mini has no key. Set the API key of openai, or the base_url of a server that "
+    )
+    assert told == (1, lacks + "needs none.")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-nothing")
+    told = doctor_with(tmp_path / "other", HOSTED, tmp_path / "data")
+    assert told == (0, "✓ language models small: openai:gpt-4o-mini; they serve draft, route")
+
+
 def doctor_over(url: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     monkeypatch.setenv("HANDRAIL_DATABASE_URL", url)
     done = CliRunner().invoke(app, ["doctor", "--data", str(data)])
-    return done.exit_code, done.stdout.splitlines()[6]
+    return done.exit_code, done.stdout.splitlines()[7]
 
 
 def test_the_doctor_looks_at_postgresql(

@@ -8,11 +8,10 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from policies.budgets import Spent
 from policies.sections import Budget, Budgets
 from tests.tools.models.requests import ACCOUNT, opened_scripts, pieces_of, quick, request, tried
-from tools.clock import FixedClock
 from tools.models import InMemorySpending, Usage
+from tools.models.costs import Wanted
 from tools.models.fakes import Reply, ScriptedFault, ScriptedModel
 from tools.models.settings import ModelSettings
 
@@ -95,7 +94,7 @@ async def test_what_failed_tiers_used_is_paid_for_too() -> None:
 )
 async def test_what_a_spent_budget_asks_for_is_done_or_handed_on(action: Any, tier: str) -> None:
     spending = InMemorySpending()
-    await spending.settle(await spending.hold(ACCOUNT, Spent()), Spent(money=1.0))
+    await spending.settle(await spending.hold(ACCOUNT, Usage()), Usage(money=1.0))
     budgets = Budgets(day=Budget(money=1.0, at_80="warn", at_100=action))
     async with opened_scripts(spending, small=ScriptedModel(lambda _: "Said.")) as models:
         completion = await models.complete(request(budgets=budgets))
@@ -156,17 +155,16 @@ async def test_a_reply_that_ran_out_of_tokens_is_not_kept() -> None:
         assert (first.finish, (await models.complete(request())).cached) == ("length", False)
 
 
-async def test_spending_is_kept_by_intent_and_workspace_and_by_the_day_it_began() -> None:
-    clock = FixedClock()
-    spending = InMemorySpending(clock, remembered=20)
-    hold = await spending.hold(ACCOUNT, Spent(money=1.0, tokens=100))
-    assert (await spending.spent(ACCOUNT))["day"] == Spent(money=1.0, tokens=100)
-    clock.advance(clock.at.replace(hour=23) - clock.at + (clock.at.replace(hour=14) - clock.at))
-    await spending.settle(hold, Spent(money=0.25, tokens=30))
-    await spending.settle(hold, Spent(money=9.0, tokens=900))
-    assert (await spending.spent(ACCOUNT))["day"] == Spent()
-    assert spending.of_intent("ws", "returns", "2026-01-05") == Spent(money=0.25, tokens=30)
-    assert spending.of_workspace("ws") == Spent(money=0.25, tokens=30)
+async def test_what_a_kept_reply_saves_is_counted_for_whoever_asked_again() -> None:
+    spending = InMemorySpending()
+    async with opened_scripts(spending, small=ScriptedModel([Reply(text="Said.", usage=(10, 2))])) as models:
+        first = await models.complete(request())
+        again = await models.complete(request(account=replace(ACCOUNT, run_id="run_2")))
+    found = {each.name: each for each in await spending.costs("ws", Wanted(by="run"))}
+    assert (again.usage, set(found)) == (Usage(), {"run_1", "run_2"})
+    assert (found["run_1"].calls, found["run_1"].saved_calls, found["run_2"].calls) == (1, 0, 0)
+    assert (found["run_2"].saved_calls, found["run_2"].saved_tokens) == (1, 12)
+    assert found["run_2"].saved_money == pytest.approx(first.usage.money)
 
 
 async def test_a_model_without_a_known_price_says_so() -> None:

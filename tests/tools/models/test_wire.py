@@ -8,9 +8,9 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
+from evals.stub_model import Answer, Stub, serving
 from policies.sections import Budget, Budgets
 from tests.tools.models.requests import ACCOUNT, opened, pieces_of, quick, request, tried
-from tests.tools.models.stub import Answer, Stub, serving
 from tools.models import Completion, InMemorySpending, Piece, Usage
 from tools.models.ports import Account
 

@@ -1,16 +1,24 @@
-"""A real HTTP server on the loopback that speaks the chat completions of OpenAI, and fails as it is told."""
+"""A real HTTP server on the loopback that speaks the chat completions of OpenAI, and fails as it is told.
+
+For tests and for ``make bench``. As a program (``python -m evals.stub_model PORT [TOKEN_SECONDS]``) it answers a
+request for a draft with the first sentences of the passages in it, each with its mark, in 60 pieces.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
+Body = dict[str, Any]
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 429: "Too Many Requests", 500: "Internal Error"}
 
 
@@ -29,6 +37,8 @@ class Answer:
     ends_without_reason: bool = False
     """The stream ends in good order, with no word that the reply is whole."""
     broken_json: bool = False
+    pieces: int | None = None
+    """Into how many pieces a stream is cut; None is one for each word."""
     finish: str = "stop"
     tool: tuple[str, Mapping[str, Any]] | None = None
     usage: tuple[int, int] | None = (100, 20)
@@ -39,9 +49,9 @@ class Stub:
     """The running server, and what it saw."""
 
     url: str
-    answer: Callable[[int], Answer]
-    """What is done with each call, the first being 0."""
-    bodies: list[dict[str, Any]] = field(default_factory=list)
+    answer: Callable[[int, Body], Answer]
+    """What is done with each call, the first being 0, and its body."""
+    bodies: list[Body] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
@@ -55,7 +65,7 @@ class Stub:
 
     def plays(self, *answers: Answer) -> None:
         """Give these answers, the last one over and over."""
-        self.answer = lambda call: answers[min(call - first, len(answers) - 1)]
+        self.answer = lambda call, _body: answers[min(call - first, len(answers) - 1)]
         first = self.calls
 
     async def until_idle(self) -> None:
@@ -66,11 +76,11 @@ class Stub:
 
 
 @asynccontextmanager
-async def serving(answers: Sequence[Answer] = (Answer(),)) -> AsyncIterator[Stub]:
-    """Run a server on a free port until the context ends."""
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+async def serving(answers: Sequence[Answer] = (Answer(),), port: int = 0) -> AsyncIterator[Stub]:
+    """Run a server on a port, a free one for 0, until the context ends."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
     port = listener.extra(SocketAttribute.local_port)
-    stub = Stub(url=f"http://127.0.0.1:{port}/v1", answer=lambda _: Answer())
+    stub = Stub(url=f"http://127.0.0.1:{port}/v1", answer=lambda _call, _body: Answer())
     stub.plays(*answers)
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, lambda stream: _connection(stub, stream))
@@ -84,7 +94,7 @@ async def _connection(stub: Stub, stream: SocketStream) -> None:
             body = await _request(stream)
         except anyio.EndOfStream:
             return
-        answer = stub.answer(stub.calls)
+        answer = stub.answer(stub.calls, body)
         stub.bodies.append(body)
         stub.times.append(anyio.current_time())
         stub.running += 1
@@ -113,7 +123,7 @@ async def _unless_left(stub: Stub, stream: SocketStream, answer: Answer, body: M
         group.cancel_scope.cancel()
 
 
-async def _request(stream: SocketStream) -> dict[str, Any]:
+async def _request(stream: SocketStream) -> Body:
     received = b""
     while b"\r\n\r\n" not in received:
         received += await stream.receive()
@@ -121,7 +131,7 @@ async def _request(stream: SocketStream) -> dict[str, Any]:
     headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
     while len(rest) < int(headers[b"content-length"]):
         rest += await stream.receive()
-    body: dict[str, Any] = json.loads(rest)
+    body: Body = json.loads(rest)
     return body
 
 
@@ -160,8 +170,7 @@ def _whole(answer: Answer) -> list[tuple[str, bool]]:
 
 def _events(answer: Answer) -> list[tuple[str, bool]]:
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": f"{word} "} for word in answer.text.split(" ")[:-1]]
-    deltas += [{"content": answer.text.split(" ")[-1]}]
+    deltas += [{"content": piece} for piece in _pieces(answer)]
     frames = [_event({"choices": [{"index": 0, "delta": each, "finish_reason": None}]}) for each in deltas]
     parts = [(frame, at > 0) for at, frame in enumerate(frames)]
     if answer.broken_json:
@@ -171,6 +180,14 @@ def _events(answer: Answer) -> list[tuple[str, bool]]:
     if answer.usage is not None:
         parts.append((_event({"choices": [], "usage": _usage(answer)}), False))
     return [*parts, ("data: [DONE]\n\n", False)]
+
+
+def _pieces(answer: Answer) -> list[str]:
+    if answer.pieces is None:
+        *words, last = answer.text.split(" ")
+        return [*(f"{word} " for word in words), last]
+    cuts = [round(len(answer.text) * at / answer.pieces) for at in range(answer.pieces + 1)]
+    return [answer.text[start:end] for start, end in pairwise(cuts)]
 
 
 def _tool(tool: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -190,3 +207,27 @@ def _event(more: Mapping[str, Any]) -> str:
 
 def _frame(kind: str) -> dict[str, Any]:
     return {"id": "chatcmpl-1", "object": kind, "created": 1, "model": "stub"}
+
+
+QUOTED = 3
+PIECES = 60
+_PASSAGE = re.compile(r'<data kind="passage" id="(p\d+)">\n(.*?)\n</data>', re.DOTALL)
+_SENTENCE = re.compile(r"[A-Z][^.!?|*#\n\[]{30,200}[.](?=\s|$)")
+
+
+def quoting(body: Body, token_seconds: float = 0.0) -> Answer:
+    """Answer a request for a draft by quoting the first whole sentences of its passages."""
+    asked = "\n".join(str(message["content"]) for message in body["messages"])
+    found = [(sentence, id_) for id_, text in _PASSAGE.findall(asked) for sentence in _SENTENCE.findall(text)]
+    text = " ".join(f"{sentence} [{id_}]" for sentence, id_ in found[:QUOTED])
+    return Answer(text=text or "[abstain] Nothing is given.", pieces=PIECES, token_seconds=token_seconds)
+
+
+async def _serve(port: int, token_seconds: float) -> None:
+    async with serving(port=port) as stub:
+        stub.answer = lambda _call, body: quoting(body, token_seconds)
+        await anyio.sleep_forever()
+
+
+if __name__ == "__main__":
+    anyio.run(_serve, int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)
