@@ -29,6 +29,8 @@ _WHY: tuple[tuple[str, str], ...] = (
     ("router.second_question", "a part of it is for a person"),
     ("retrieve.nothing", "no article has anything on it"),
     ("retrieve.left_out", "what the articles have on it did not pass a safety check"),
+    ("budget.", "what may be spent on answers like this is spent"),
+    ("draft.broken_off", "writing the answer broke off"),
     ("draft.", "the articles do not answer it clearly enough"),
     ("check.", "the draft did not pass its checks"),
 )
@@ -224,6 +226,8 @@ def _grounds(decision: JSON) -> Iterator[str]:
     yield f"{actor.get('type', 'nobody')} {actor.get('id', '')}{version}".strip()
     if decision.get("tier"):
         yield f"tier {decision['tier']}"
+    if decision.get("cost"):
+        yield f"cost {decision['cost']}"
     if decision.get("latency_ms") is not None:
         yield f"after {decision['latency_ms']} ms"
     yield decision["at"]
@@ -247,6 +251,15 @@ def _retrieve(decision: JSON) -> str:
 
 def _gate(decision: JSON) -> str:
     return f"The sentence gate {decision['outcome']}; {decision.get('sentences', 0)} sentences are left."
+
+
+def _model(decision: JSON) -> str:
+    task = decision["node"]
+    if decision["outcome"] == "local":
+        return f"No language model answered for {task}; it was done locally."
+    kept = ", kept from before," if decision.get("cached") else ""
+    tokens = f"{decision['input_tokens']} tokens read and {decision['output_tokens']} written"
+    return f"{decision['model']}{kept} answered for {task} with prompt {decision['prompt']}: {tokens}."
 
 
 def _any(decision: JSON) -> str:
@@ -279,6 +292,8 @@ _SAYS: Mapping[str, Callable[[JSON], str]] = {
     "route": _route,
     "retrieve": _retrieve,
     "gate": _gate,
+    "model": _model,
+    "budget": lambda decision: f"The budgets decided: {decision['outcome']}.",
     "action": _action,
     "abandoned": _action,
     "abstain": lambda decision: f"No answer was drafted{_sure(decision)}.",
