@@ -108,6 +108,14 @@ async def _body(wire: Wire) -> bytes:
 
 async def load(port: int, questions: list[str], clients: int, turns: int, bar: Progress) -> JSON:
     """Run ``turns`` turns from ``clients`` clients at once and sum up."""
+    timings, elapsed = await load_timed(port, questions, clients, turns, bar)
+    return {"clients": clients, "turns_per_second": round(len(timings) / elapsed, 1), **summary(timings)}
+
+
+async def load_timed(
+    port: int, questions: list[str], clients: int, turns: int, bar: Progress
+) -> tuple[list[Timing], float]:
+    """Run ``turns`` turns from ``clients`` clients at once; return each and the seconds that all took."""
     timings: list[Timing] = []
     left = iter(range(turns))
     task = bar.add_task(f"{clients} clients", total=turns)
@@ -126,12 +134,14 @@ async def load(port: int, questions: list[str], clients: int, turns: int, bar: P
     async with anyio.create_task_group() as tasks:
         for _ in range(clients):
             tasks.start_soon(client)
-    elapsed = time.perf_counter() - began
+    return timings, time.perf_counter() - began
+
+
+def summary(timings: list[Timing]) -> JSON:
+    """Return percentiles over the turns that were answered, and how all ended."""
     answered = [timing for timing in timings if timing.outcome == "answered" and timing.first is not None]
     return {
-        "clients": clients,
         "turns": len(timings),
-        "turns_per_second": round(len(timings) / elapsed, 1),
         "first_sentence_ms": _percentiles([timing.first for timing in answered if timing.first is not None]),
         "end_ms": _percentiles([timing.end for timing in answered]),
         "outcomes": {name: sum(each.outcome == name for each in timings) for name in {t.outcome for t in timings}},
@@ -272,15 +282,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=200, help="turns at each number of clients")
     parser.add_argument("--postgres", action="store_true", help="over PostgreSQL, with one server and one worker")
+    parser.add_argument("--model", action="store_true", help="drafts by a streaming stub of a language model")
     arguments = parser.parse_args()
     out = Console(stderr=True)
+    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "machine": platform.machine()}
+    if arguments.model:
+        from evals.bench_model import measure_model
+
+        with Progress(console=out) as bar:
+            found = anyio.run(measure_model, arguments.turns, bar)
+        print(json.dumps({"machine": machine, "model": "stub, 60 tokens", **found}, indent=2))  # noqa: T201
+        return
     with (
         tempfile.TemporaryDirectory(prefix="handrail-bench-") as folder,
         installation(Path(folder), postgres=arguments.postgres) as running,
     ):
         ready = wait_ready(running.port)
         results = anyio.run(measure, running, arguments.turns, out)
-    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "machine": platform.machine()}
     where = "postgresql, one worker" if arguments.postgres else "sqlite, embedded"
     print(  # noqa: T201
         json.dumps({"machine": machine, "storage": where, "ready_seconds": round(ready, 2), **results}, indent=2)
