@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench soak heads
+.PHONY: help setup demo test check fmt bench soak heads results
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ bench: setup ## measure latency, throughput, step budget, memory and start-up; J
 
 soak: setup ## kill processes, cut streams, repeat turns, let runs wait: nothing may be lost; JSON on stdout
 	@$(BIN)/python -m handrail.soak $(ARGS)
+
+results: setup ## run the public protocols on DATA=folder and write evals/RESULTS.md (ARGS="--out FOLDER" to go on later)
+	@test -n "$(DATA)" || { echo "Say where the data is: make results DATA=folder"; exit 2; }
+	@$(BIN)/python -m evals.results --data $(DATA) $(ARGS)
 
 heads: setup ## train the guards' heads again on DATA=folder and write design/heads.md (ARGS="--only NAME" for one)
 	@test -n "$(DATA)" || { echo "Say where the data is: make heads DATA=folder"; exit 2; }

@@ -6,7 +6,8 @@ Sentences are put to all guards that policy binds; a whole answer must answer an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from policies.guards import GuardRequest, Guards
@@ -80,10 +81,15 @@ class LocalChecker:
         score = _answers(request)
         if score < self._answering:
             return _escalated("check.not_answered", f"It hardly answers the question ({score:.0%}).", score)
-        if any(contradict(one, other) for one, other in combinations(texts, 2)):
-            reason = Reason(code="check.contradiction", text="Two of its sentences exclude each other.")
-            return Verdict(outcome=Outcome.REVIEW, score=score, reasons=(reason,))
-        return Verdict(outcome=Outcome.PASS, score=score)
+        return replace(contradiction(texts) or Verdict(outcome=Outcome.PASS), score=score)
+
+
+def contradiction(texts: Sequence[str]) -> Verdict | None:
+    """Return the verdict on sentences of which two exclude each other, or None."""
+    if not any(contradict(one, other) for one, other in combinations(texts, 2)):
+        return None
+    reason = Reason(code="check.contradiction", text="Two of its sentences exclude each other.")
+    return Verdict(outcome=Outcome.REVIEW, reasons=(reason,))
 
 
 def _answers(request: AnswerRequest) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from tools.evidence import (
     weigh,
 )
 from tools.models.mandate import Mandate
+from tools.results import quotable, says
 from tools.wording import words
 
 MOST_SENTENCES = 3
@@ -72,8 +73,22 @@ class LocalDrafter:
         self._vectors_of = vectors_of
         self._enough = enough
 
-    async def __call__(self, request: DraftRequest) -> AsyncIterator[Sentence | Abstention]:
-        """Yield the sentences of an answer, or one abstention."""
+    async def __call__(self, request: DraftRequest) -> AsyncGenerator[Sentence | Abstention, None]:
+        """Yield the sentences of an answer, or one abstention.
+
+        Where a tool says what the customer may be told, that is the answer; mere facts of tools are not quoted.
+        """
+        if told := says(request.passages):
+            spoken = [each for each in sentences_of(told) if each.text not in request.rejected]
+            for each in spoken:
+                yield _quoted(each, told[each.passage])
+            if not spoken:
+                yield _abstention(0.0)
+            return
+        request = replace(request, passages=quotable(request.passages))
+        if not request.passages:
+            yield _abstention(0.0)
+            return
         evidence = await self._evidence(request)
         chosen = _chosen(evidence, request)
         if not chosen or evidence.probability < self._enough:

@@ -65,6 +65,17 @@ class RouterSettings:
     """How many examples a route shows."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A route, and what else the message may be about."""
+
+    route: Route
+    rivals: tuple[str, ...] = ()
+    """Intents that it could be instead, likeliest first."""
+    asked_too: tuple[str, ...] = ()
+    """Intents of its sentences taken alone, the best one among them as a rule."""
+
+
 class LocalRouter:
     """Routes messages by the intents' examples; make one with ``LocalRouter.fit``."""
 
@@ -122,6 +133,10 @@ class LocalRouter:
 
     async def __call__(self, request: RouteRequest) -> Route:
         """Route one message."""
+        return (await self.read(request)).route
+
+    async def read(self, request: RouteRequest) -> Reading:
+        """Route one message, and say what else it may be about."""
         joined = self._joined(request)
         sentences = _sentences(request.text)
         texts = (joined or request.text, *sentences)
@@ -130,10 +145,14 @@ class LocalRouter:
         if joined is not None:
             guess = self._with_previous(guess, request.previous_intent)
         route = self._decide(guess, seconds, vectors[0])
-        if joined is None:
-            return route
-        reason = Reason(code="router.follow_up", text="Read together with the customer's previous message.")
-        return _with_reason(route, reason)
+        if joined is not None:
+            reason = Reason(code="router.follow_up", text="Read together with the customer's previous message.")
+            route = _with_reason(route, reason)
+        return Reading(
+            route=route,
+            rivals=tuple(each.name for each in self._rivals(guess)),
+            asked_too=tuple(each.name for each in self._asked_too(seconds)),
+        )
 
     def _joined(self, request: RouteRequest) -> str | None:
         """Return the message with the one before it, if it only makes sense after that."""
@@ -155,13 +174,12 @@ class LocalRouter:
         nearest = self._nearest(vector)
         if guess.in_scope < self._settings.in_scope:
             return self._rejected(guess, nearest)
-        order = np.argsort(-guess.probabilities)
-        best = self._intents[order[0]]
-        confidence = float(guess.probabilities[order[0]] * guess.in_scope)
+        best = self._intents[int(guess.probabilities.argmax())]
+        confidence = float(guess.probabilities.max() * guess.in_scope)
         reasons = [self._nearest_reason(nearest)]
         autonomy = best.autonomy
         if confidence < self._settings.sure:
-            rivals = [self._intents[n] for n in order[1:] if guess.probabilities[n] >= self._settings.rival]
+            rivals = self._rivals(guess)
             reasons.append(_unsure(best, rivals, confidence))
             autonomy, stricter = _strictest(autonomy, rivals)
             reasons += stricter
@@ -192,6 +210,10 @@ class LocalRouter:
             reasons=(reason, self._nearest_reason(nearest)),
             nearest=tuple(self._examples[n][1] for n in nearest),
         )
+
+    def _rivals(self, guess: Guess) -> list[Intent]:
+        order = np.argsort(-guess.probabilities)[1:]
+        return [self._intents[n] for n in order if guess.probabilities[n] >= self._settings.rival]
 
     def _asked_too(self, seconds: Sequence[Guess]) -> list[Intent]:
         sure = [g for g in seconds if g.probabilities.max() * g.in_scope >= self._settings.second_question]

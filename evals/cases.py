@@ -11,8 +11,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from evals.suite import Suite
 from policies.errors import ConfigError
 from policies.types import JSON
+from tools.assistants import line_of
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 _SEED = 20_251
@@ -72,21 +74,36 @@ class Script(Row):
     turns: Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
-class ExpectedAnswer(Row):
-    """What the last turn must lead to."""
+Outcome = Literal["answered", "said", "person", "review", "drafted", "handed_over"]
+"""``said`` is a rule's own words; ``person`` is any way in which a person comes in, ``drafted`` an answer or one
+that a person is asked to approve."""
 
-    outcome: Literal["answered", "person"]
+
+class ExpectedTurn(Row):
+    """What one turn must lead to, as far as it is said."""
+
+    outcome: Outcome | None = None
     documents: tuple[Text, ...] = ()
     """At least one of them is cited."""
     facts: tuple[Text | tuple[Text, ...], ...] = ()
     """Each is in the answer; of a list, any one."""
     forbidden: tuple[Text, ...] = ()
+    tools: tuple[Text, ...] | None = None
+    """Which are called, these and no others."""
+
+
+class ExpectedAnswer(ExpectedTurn):
+    """What the last turn must lead to, and the conversation as a whole."""
+
+    outcome: Outcome
     owner: Literal["bot", "queue", "human"] | None = None
     """Who has the conversation in the end."""
+    turns: tuple[ExpectedTurn | None, ...] = ()
+    """What the turns before the last must lead to, from the first on; null for one that is not judged."""
 
 
 class ConversationCase(CaseRow):
-    """A conversation of which the last turn is judged."""
+    """A conversation, held turn by turn."""
 
     input: Script
     expected: ExpectedAnswer
@@ -235,6 +252,27 @@ class Case(Generic[C]):
         return ConfigError(f"{self.file}:{self.line}: {field}: {problem}.", remedy=remedy)
 
 
+def cases_of(suite: Suite, model: type[C], draw: int | None = None) -> tuple[Case[C], ...]:
+    """Read and check all cases of a suite, those in its files and those that it holds itself."""
+    own = [number for number, each in enumerate(suite.file.dataset) if not isinstance(each, str)]
+    return (*read_cases(suite.datasets, model, draw), *_inline(suite, own, model))
+
+
+def _inline(suite: Suite, places: Sequence[int], model: type[C]) -> Iterator[Case[C]]:
+    text = suite.path.read_text(encoding="utf-8") if places else ""
+    seen: set[str] = set()
+    for place in places:
+        raw: Any = suite.file.dataset[place]
+        line = line_of(text, ("dataset", place))
+        try:
+            data = model.model_validate(raw)
+        except ValidationError as error:
+            raise _explained(suite.path, line, error) from error
+        case = Case(data=data, file=suite.path, line=line, raw={key: raw[key] for key in ("input", "expected")})
+        _new_id(case, seen)
+        yield case
+
+
 def read_cases(files: Sequence[Path], model: type[C], draw: int | None = None) -> tuple[Case[C], ...]:
     """Read and check all cases, and keep ``draw`` of each file if that is given; ids are unique in their file."""
     return tuple(case for file in files for case in _drawn(file, _read(file, model), draw))
@@ -255,11 +293,15 @@ def _read(file: Path, model: type[C]) -> list[Case[C]]:
     seen: set[str] = set()
     for line, raw, data in read_rows(file, model):
         case = Case(data=data, file=file, line=line, raw={key: raw[key] for key in ("input", "expected")})
-        if data.id in seen:
-            raise case.wrong("id", f"{data.id!r} stands twice in this file", "Give each case its own id.")
-        seen.add(data.id)
+        _new_id(case, seen)
         cases.append(case)
     return cases
+
+
+def _new_id(case: Case[C], seen: set[str]) -> None:
+    if case.data.id in seen:
+        raise case.wrong("id", f"{case.data.id!r} stands twice in this file", "Give each case its own id.")
+    seen.add(case.data.id)
 
 
 def read_rows(file: Path, model: type[R]) -> Iterator[tuple[int, JSON, R]]:

@@ -1,10 +1,12 @@
-"""What ``handrail eval run`` does; the command itself is declared in ``handrail/cli.py``."""
+"""What the ``handrail eval`` commands do; the commands themselves are declared in ``handrail/evaluation.py``."""
 
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -21,55 +23,113 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from evals.report import show, to_json
-from evals.runner import CONCURRENCY, RunReport, run_suite
+from evals.comparing import Comparison, compare_runs
+from evals.junit import write_junit
+from evals.report import show, show_comparison, show_figures, to_head
+from evals.runner import CONCURRENCY, RunReport, read, run_suite
+from evals.runs import Run, begin_run, find_runs
+from evals.scoring import figure
 from evals.suite import load_suite
 from evals.targets import prepare
 from evals.targets.base import Announce, Prepared, Workroom
-from policies.errors import HandrailError
+from policies.errors import ConfigError, HandrailError, InputError
 
 HELD, FAILED_TO_RUN, GATE_FAILED = 0, 1, 2
 
 
-def run_command(
-    suites: Sequence[Path],
-    data: Path | None = None,
-    json: Path | None = None,
-    *,
-    cache: Path | None = None,
-    concurrency: int = CONCURRENCY,
-    console: Console | None = None,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is to be run, and what is to become of it."""
+
+    suites: Sequence[Path]
+    data: Path | None = None
+    """Stands for ``${DATA}`` in suites."""
+    out: Path | None = None
+    """The folder of the run, or of several suites' runs by name; a temporary one when absent."""
+    resume: bool = False
+    """Whether there must be a run to go on with."""
+    json: Path | None = None
+    """Gets one object for one suite and a list for several; it is written even if a gate fails."""
+    junit: Path | None = None
+    baseline: Path | None = None
+    """A run, or a folder of runs by name, to compare with; a significant regression fails like a gate."""
+    repeat: int | None = None
+    concurrency: int = CONCURRENCY
+    cache: Path | None = None
+    """Keeps the exported encoder and encoded documents; without it they are made for this call."""
+
+
+def run_command(asked: Asked, console: Console | None = None) -> int:
     """Run suites and return the exit code: 0 if all gates hold, 2 if one fails, 1 for errors.
 
-    All suites are checked before any runs. ``data`` stands for ``${DATA}`` in suites. ``json`` gets one
-    object for one suite and a list for several; it is written even if a gate fails. ``cache`` keeps the
-    exported encoder and encoded documents; without it they are made for this call.
+    All suites are checked before any runs.
     """
+    screen = console or Console()
     try:
-        reports = run_suites(suites, data, cache=cache, concurrency=concurrency)
-        if json is not None:
-            write_json(json, reports)
+        with run_folder(asked.out) as out:
+            reports = run_suites(replace(asked, out=out))
+            if asked.json is not None:
+                write_json(asked.json, reports)
+            if asked.junit is not None:
+                write_junit(asked.junit, reports)
+            compared = [_with_baseline(each, asked) for each in reports] if asked.baseline else []
     except (HandrailError, OSError) as error:
-        Console(stderr=True).print(Text(str(error), style="red"), soft_wrap=True)
-        return FAILED_TO_RUN
+        return told(error)
     for report in reports:
-        show(console or Console(), report)
-    return HELD if all(report.passed for report in reports) else GATE_FAILED
+        show(screen, report)
+    for each in compared:
+        show_comparison(screen, each)
+    held = all(report.passed for report in reports) and not any(each.regressions for each in compared)
+    return HELD if held else GATE_FAILED
 
 
-def run_suites(
-    suites: Sequence[Path],
-    data: Path | None = None,
-    *,
-    cache: Path | None = None,
-    concurrency: int = CONCURRENCY,
-) -> list[RunReport]:
-    """Run suites, with progress on standard error, and return what they have shown; raises ``HandrailError``."""
-    told = Console(stderr=True)
-    prepared = [prepare(load_suite(path, data and data.resolve())) for path in suites]
-    with _cache(cache) as room:
-        return [_run(each, room, concurrency, told) for each in prepared]
+def told(error: Exception) -> int:
+    """Print an error and return the exit code for it."""
+    Console(stderr=True).print(Text(str(error), style="red"), soft_wrap=True)
+    return FAILED_TO_RUN
+
+
+def run_suites(asked: Asked) -> list[RunReport]:
+    """Run suites, with progress on standard error, and return what they have shown; raises ``HandrailError``.
+
+    ``asked.out`` must be given; rows are read from there.
+    """
+    assert asked.out is not None
+    screen = Console(stderr=True)
+    prepared = [prepare(load_suite(path, asked.data and asked.data.resolve())) for path in asked.suites]
+    folders = _folders(asked.out, asked.suites)
+    runs = [
+        begin_run(
+            folder,
+            each,
+            {"repeat": asked.repeat or each.suite.file.repeats, "concurrency": asked.concurrency},
+            resume=asked.resume,
+        )
+        for folder, each in zip(folders, prepared, strict=True)
+    ]
+    if asked.baseline is not None:
+        _ = [_baseline_of(asked.baseline, each.suite.path, len(prepared)) for each in prepared]
+    with _cache(asked.cache) as room:
+        return [run_prepared(each, run, asked, room, screen) for each, run in zip(prepared, runs, strict=True)]
+
+
+def _folders(out: Path, suites: Sequence[Path]) -> list[Path]:
+    if len(suites) == 1:
+        return [out]
+    names = [path.stem for path in suites]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"Two suites are called {twice.pop()}.", remedy="Run them apart.")
+    return [out / name for name in names]
+
+
+@contextmanager
+def run_folder(given: Path | None) -> Iterator[Path]:
+    """Yield the folder that was asked for, or a temporary one."""
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="handrail-run-") as made:
+        yield Path(made)
 
 
 @contextmanager
@@ -88,20 +148,43 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed or 0:.1f}/s")
 
 
-def _run(prepared: Prepared, cache: Path, concurrency: int, told: Console) -> RunReport:
+def run_prepared(
+    prepared: Prepared, run: Run, asked: Asked, cache: Path, screen: Console | None = None
+) -> RunReport:
+    """Run a suite into its run, with progress, or measure again what is there already."""
+    screen = screen or Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=told) as progress:
-        name = prepared.suite.file.name
-        task = progress.add_task(name, total=len(prepared.cases), start=False)
+    name = prepared.suite.file.name
+    if run.finished:
+        screen.print(f"{run.folder} holds this run, finished; nothing is run again.", markup=False, soft_wrap=True)
+    with run, Progress(*columns, console=screen) as progress:
+        done = sum(1 for _ in run)
+        task = progress.add_task(name, total=run.head["expected_rows"], completed=done, start=False)
 
         def announce(what: str) -> None:
             progress.update(task, description=f"{name}: {what}")
 
-        async def run() -> RunReport:
-            room = Workroom(cache=cache, announce=announce)
-            return await run_suite(prepared, room, concurrency=concurrency, tick=_tick(progress, task, announce))
+        tick = _tick(progress, task, announce)
 
-        return anyio.run(run)
+        async def work() -> RunReport:
+            room = Workroom(cache=cache, announce=announce)
+            repeat = run.head["settings"]["repeat"]
+            return await run_suite(
+                prepared, room, rows=run, repeat=repeat, concurrency=asked.concurrency, tick=tick
+            )
+
+        began = time.monotonic()
+        report = anyio.run(work)
+        return _finish(run, report, done, time.monotonic() - began)
+
+
+def _finish(run: Run, report: RunReport, done: int, seconds: float) -> RunReport:
+    """Put what was measured into the run; what earlier sittings took counts too."""
+    new = report.count - done
+    report = replace(report, seconds=run.head["seconds"] + (seconds if new else 0.0))
+    if new or not run.finished:
+        run.finish(to_head(report))
+    return report
 
 
 def _tick(progress: Progress, task: int, announce: Announce) -> Callable[[], None]:
@@ -119,7 +202,73 @@ def _tick(progress: Progress, task: int, announce: Announce) -> Callable[[], Non
 
 
 def write_json(path: Path, reports: Sequence[RunReport]) -> None:
-    """Write everything about runs: one object for one, a list for several."""
-    made = [to_json(report) for report in reports]
+    """Write everything about runs, row by row: one object for one, a list for several."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(orjson.dumps(made[0] if len(made) == 1 else made, option=orjson.OPT_INDENT_2) + b"\n")
+    with path.open("wb") as file:
+        many = len(reports) != 1
+        file.write(b"[" if many else b"")
+        for number, report in enumerate(reports):
+            head = {**(report.results.head if isinstance(report.results, Run) else {}), **to_head(report)}
+            file.write((b",\n" if number else b"") + orjson.dumps(head, option=orjson.OPT_INDENT_2)[:-2])
+            file.write(b',\n  "cases": [')
+            for place, row in enumerate(report.results):
+                file.write((b",\n    " if place else b"\n    ") + row.to_line()[:-1])
+            file.write(b"\n  ]\n}")
+        file.write(b"]\n" if many else b"\n")
+
+
+def _baseline_of(folder: Path, suite: Path, count: int) -> Run:
+    """Return the run to compare a suite's with; raises ``InputError`` if there is none."""
+    runs = find_runs(folder)
+    if count == 1 and len(runs) == 1:
+        return runs[0]
+    found = [run for run in runs if run.folder.name == suite.stem]
+    if not found:
+        raise InputError(
+            f"{folder} holds no run of {suite.stem}.", remedy="Name the --out of a run of these suites."
+        )
+    return found[0]
+
+
+def _with_baseline(report: RunReport, asked: Asked) -> Comparison:
+    assert asked.baseline is not None
+    assert isinstance(report.results, Run)
+    return compare_runs(_baseline_of(asked.baseline, report.suite.path, len(asked.suites)), report.results)
+
+
+def score_command(folder: Path, metrics: Sequence[str], json: Path | None, console: Console | None = None) -> int:
+    """Measure more metrics of what a run has kept, without calling anything; return the exit code."""
+    try:
+        for run in find_runs(folder):
+            rows, _, _ = read(run)
+            figures = {metric: figure(metric, rows) for metric in metrics}
+            if silent := [name for name, found in figures.items() if not found.count]:
+                raise InputError(
+                    f"{run.folder}: no case tells of {', '.join(silent)}.",
+                    remedy="design/evals.md says which target has which metric; mend the name.",
+                )
+            show_figures(console or Console(), run.head["name"], figures)
+            if json is not None:
+                json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+    except (HandrailError, OSError) as error:
+        return told(error)
+    return HELD
+
+
+def compare_command(before: Path, after: Path, json: Path | None, console: Console | None = None) -> int:
+    """Compare two runs of a suite and return the exit code: 2 if something got worse beyond doubt, 0 if not."""
+    try:
+        found = compare_runs(*(_only(find_runs(folder)) for folder in (before, after)))
+        if json is not None:
+            json.write_bytes(orjson.dumps(found.to_json(), option=orjson.OPT_INDENT_2) + b"\n")
+    except (HandrailError, OSError) as error:
+        return told(error)
+    show_comparison(console or Console(), found)
+    return GATE_FAILED if found.regressions else HELD
+
+
+def _only(runs: Sequence[Run]) -> Run:
+    if len(runs) != 1:
+        names = ", ".join(str(run.folder) for run in runs)
+        raise InputError(f"There are several runs: {names}.", remedy="Name one of them.")
+    return runs[0]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from evals.metrics import Figure
+from evals.figures import Figure
 
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -15,7 +15,8 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_RULE = re.compile(r"(>=|<=|>|<)\s*(?:(\d+(?:\.\d+)?)|([a-z]\w*(?:@\d+)?))")
+METRIC = r"[a-z]\w*(?:[@^:][a-z0-9_:.]+)?"
+_RULE = re.compile(rf"(>=|<=|>|<)\s*(?:(\d+(?:\.\d+)?)|({METRIC}))")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from evals.cli import FAILED_TO_RUN, GATE_FAILED, HELD, run_suites, write_json
-from evals.metrics import Figure
+from evals.cli import GATE_FAILED, HELD, Asked, run_folder, run_suites, told, write_json
+from evals.figures import Figure
 from evals.runner import RunReport
 from evals.suite import DATA
 from policies.errors import HandrailError
@@ -97,14 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, help="keep the exported encoder in this folder")
     asked = parser.parse_args(arguments)
     try:
-        reports = run_suites(suites(asked.data), asked.data, cache=asked.cache)
-        if asked.json is not None:
-            write_json(asked.json, reports)
+        with run_folder(None) as out:
+            wanted = Asked(suites=suites(asked.data), data=asked.data, out=out, cache=asked.cache)
+            reports = run_suites(wanted)
+            if asked.json is not None:
+                write_json(asked.json, reports)
         if asked.data is not None and PAGE.exists():
             PAGE.write_text(render(PAGE.read_text(encoding="utf-8"), reports), encoding="utf-8")
     except (HandrailError, OSError) as error:
-        Console(stderr=True).print(Text(str(error), style="red"), soft_wrap=True)
-        return FAILED_TO_RUN
+        return told(error)
     show_table(Console(width=200), reports)
     return HELD if all(report.passed for report in reports) else GATE_FAILED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from rich.console import Console, Group, RenderableType
@@ -9,17 +10,22 @@ from rich.table import Table
 from rich.text import Text
 
 from evals import spans
+from evals.comparing import Change, Comparison, Difference
+from evals.figures import Figure
 from evals.gates import Verdict
-from evals.metrics import Figure
-from evals.runner import RunReport
-from evals.scoring import Result
+from evals.rows import Row
+from evals.runner import WRONG_KEPT, RunReport
+from evals.scoring import curves_of
 from policies.types import JSON
-
-WRONG_SHOWN = 20
 
 
 def to_json(report: RunReport) -> JSON:
-    """Return everything about a run in plain JSON types."""
+    """Return everything about a run in plain JSON types, with every case."""
+    return {**to_head(report), "cases": [row.to_json() for row in report.results]}
+
+
+def to_head(report: RunReport) -> JSON:
+    """Return everything about a run but its cases."""
     file = report.suite.file
     return {
         "name": file.name,
@@ -28,12 +34,15 @@ def to_json(report: RunReport) -> JSON:
         "passed": report.passed,
         "seconds": round(report.seconds, 3),
         "concurrency": report.concurrency,
+        "repeat": report.repeat,
+        "rows": report.count,
+        "wrong": report.wrong_count,
         "metrics": {name: asdict(figure) for name, figure in report.figures.items()},
         "tags": {
             name: {tag: asdict(figure) for tag, figure in found.items()} for name, found in report.tags.items()
         },
         "gates": [_gate(verdict) for verdict in report.verdicts],
-        "cases": [_case(result) for result in report.results],
+        "curves": {name: curve._asdict() for name, curve in curves_of(file.target).items()},
     }
 
 
@@ -47,21 +56,6 @@ def _gate(verdict: Verdict) -> JSON:
     }
 
 
-def _case(result: Result) -> JSON:
-    case = result.case
-    return {
-        "id": case.data.id,
-        "file": str(case.file),
-        "line": case.line,
-        "tags": list(case.data.tags),
-        **case.raw,
-        "output": result.seen.output,
-        "scores": dict(result.seen.scores),
-        "wrong": result.seen.wrong,
-        "latency_ms": round(1000 * result.seconds, 3),
-    }
-
-
 def show(console: Console, report: RunReport) -> None:
     """Print metrics, gates and, unless the suite is private, the first wrong cases."""
     parts: list[RenderableType] = [_figures(report)]
@@ -71,10 +65,63 @@ def show(console: Console, report: RunReport) -> None:
         parts.append(_wrong(report))
     failed = [verdict for verdict in report.verdicts if not verdict.held]
     told = f"{len(report.verdicts) - len(failed)} of {len(report.verdicts)} gates hold; "
-    told += f"{len(report.results)} cases in {report.seconds:.1f} s, {report.concurrency} at a time."
+    told += f"{report.count} cases in {report.seconds:.1f} s, {report.concurrency} at a time."
     if report.suite.file.private:
-        told += f" {len(report.wrong)} wrong; the suite is private, so they are not shown."
+        told += f" {report.wrong_count} wrong; the suite is private, so they are not shown."
     console.print(Group(*parts, Text(told, style="red" if failed else "green")))
+
+
+def show_figures(console: Console, name: str, figures: Mapping[str, Figure]) -> None:
+    """Print metrics that were measured later."""
+    table = Table("metric", "value", "95 % interval", "cases", title=name, title_justify="left")
+    for metric, figure in figures.items():
+        table.add_row(metric, _value(figure), _interval(figure), str(figure.count))
+    console.print(table)
+
+
+def show_comparison(console: Console, found: Comparison) -> None:
+    """Print what changed between two runs and, unless the suite is private, in which cases."""
+    told = [each for each in found.tags if each.outcome in ("worse", "better")]
+    parts: list[RenderableType] = [
+        _differences(f"{found.name}: {found.before} and {found.after}", found.differences)
+    ]
+    if told:
+        parts.append(_differences("by tag, where it changed beyond doubt", told))
+    changes = [("worse", each) for each in found.broken] + [("better", each) for each in found.mended]
+    if changes and not found.private:
+        parts.append(_changed(changes))
+    counts = f"{found.cases} cases in both; {len(found.broken)} went wrong now, {len(found.mended)} right."
+    if found.only_before or found.only_after:
+        counts += f" Left out: {found.only_before} only before, {found.only_after} only after."
+    names = [each.metric + (f" of {each.tag}" if each.tag else "") for each in found.regressions]
+    verdict = f"Worse beyond doubt: {', '.join(names)}." if names else "Nothing got worse beyond doubt."
+    console.print(Group(*parts, Text(counts), Text(verdict, style="red" if names else "green")))
+
+
+def _differences(title: str, found: Sequence[Difference]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in ("metric", "tag", "before", "after", "difference", "95 % interval", "p", "cases", ""):
+        table.add_column(name, justify="left" if name in ("metric", "tag", "95 % interval", "") else "right")
+    styles = {"worse": "bold red", "better": "green"}
+    for each in found:
+        numbers = [f"{value:.4f}" for value in (each.before, each.after)] + [f"{each.difference:+.4f}"]
+        interval = f"{each.low:+.3f} to {each.high:+.3f}"
+        outcome = Text(each.outcome, styles.get(each.outcome, ""))
+        table.add_row(
+            each.metric, each.tag or "", *numbers, interval, f"{each.adjusted:.3f}", str(each.count), outcome
+        )
+    return table
+
+
+def _changed(changes: Sequence[tuple[str, Change]]) -> Table:
+    first = f", the first {WRONG_KEPT}" if len(changes) > WRONG_KEPT else ""
+    table = Table(
+        "", "case", "before", "after", title=f"{len(changes)} cases changed{first}", title_justify="left"
+    )
+    for way, each in changes[:WRONG_KEPT]:
+        place = f"{each.file.rpartition('/')[2]}:{each.line} {each.id}"
+        table.add_row(way, *(Text(_cut(text or "right")) for text in (place, each.before, each.after)))
+    return table
 
 
 def _figures(report: RunReport) -> Table:
@@ -104,13 +151,16 @@ def _tags(report: RunReport) -> Table:
 
 
 def _wrong(report: RunReport) -> Table:
-    wrong = report.wrong
-    title = f"{len(wrong)} wrong" + (f", the first {WRONG_SHOWN}" if len(wrong) > WRONG_SHOWN else "")
+    first = f", the first {len(report.wrong)}" if report.wrong_count > len(report.wrong) else ""
+    title = f"{report.wrong_count} wrong{first}"
     table = Table("case", "input", "what is wrong", title=title, title_justify="left")
-    for result in wrong[:WRONG_SHOWN]:
-        place = f"{result.case.file.name}:{result.case.line}"
-        table.add_row(Text(place), Text(_brief(result.case.raw["input"])), Text(_cut(result.seen.wrong or "")))
+    for row in report.wrong:
+        table.add_row(Text(_place(row)), Text(_brief(row.input)), Text(_cut(row.wrong or "")))
     return table
+
+
+def _place(row: Row) -> str:
+    return f"{row.file.rpartition('/')[2]}:{row.line}" + (f" #{row.repeat + 1}" if row.repeat else "")
 
 
 def _brief(given: object) -> str:
@@ -131,11 +181,11 @@ def _cut(text: str, limit: int = 120) -> str:
 def _value(figure: Figure) -> str:
     if not figure.count:
         return "-"
-    return f"{figure.value:.1f} ms" if figure.unit else f"{figure.value:.4f}"
+    return f"{figure.value:.1f} ms" if figure.unit == "ms" else f"{figure.unit}{figure.value:.4f}"
 
 
 def _interval(figure: Figure) -> str:
     if not figure.count:
         return ""
-    digits = 1 if figure.unit else 3
+    digits = 1 if figure.unit == "ms" else 3
     return f"{figure.low:.{digits}f} to {figure.high:.{digits}f}"

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evals.metrics import Figure, Numbers, of_sums, unknown
+from evals.figures import Figure, Numbers, Sample, unknown
+from evals.measures import Keys, of_sums
 
 METRICS = tuple(f"{way}_{what}" for way in ("span", "typed") for what in ("f2", "precision", "recall"))
 BETA = 2.0
@@ -51,6 +52,11 @@ def figure(metric: str, pairs: Sequence[Pair]) -> Figure:
     return _measure(metric, pairs, None)
 
 
+def sample(metric: str, pairs: Sequence[Pair], keys: Keys = None) -> Sample:
+    """Return what one metric is measured of; its count is 0 where there is no span that it speaks of."""
+    return _sample(metric, pairs, None, keys)
+
+
 def by_type(metric: str, pairs: Sequence[Pair]) -> dict[str, Figure]:
     """Measure one metric for each type: recall over the expected spans of it, precision over the found ones."""
     types = sorted({span.type for pair in pairs for span in (*pair.expected, *pair.found)})
@@ -64,11 +70,15 @@ def met(span: Span, others: Sequence[Span]) -> bool:
 
 
 def _measure(metric: str, pairs: Sequence[Pair], kind: str | None) -> Figure:
+    found = _sample(metric, pairs, kind, None)
+    return found.figure() if found.count else unknown()
+
+
+def _sample(metric: str, pairs: Sequence[Pair], kind: str | None, keys: Keys) -> Sample:
     way, _, what = metric.partition("_")
     counts = np.asarray([_counts(pair, kind, way == "typed") for pair in pairs], np.float64)
     rests_on = {"precision": counts[:, 2], "recall": counts[:, 0]}.get(what, counts[:, 0] + counts[:, 2])
-    count = int(rests_on.sum())
-    return of_sums(lambda sums: _ratio(what, sums), counts, count) if count else unknown()
+    return of_sums(lambda sums: _ratio(what, sums), counts, int(rests_on.sum()), keys)
 
 
 def _counts(pair: Pair, kind: str | None, strict: bool) -> Counts:

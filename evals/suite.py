@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from evals.gates import Gate, parse_gate
+from evals.ranking import PATTERN
+from evals.replies.kinds import GOOD, KINDS, Split
 from policies.errors import ConfigError
 from policies.folder import Line, Strict
 from policies.guards import Stage
@@ -20,7 +22,10 @@ from tools.encoder import DEFAULT
 
 DATA = "${DATA}"
 LATENCY = ("latency_p50", "latency_p95")
-TARGETS = ("router", "retriever", "conversation", "drafter", "pii", "checker", "attack")
+COMMON = r"latency|latency_p\d{1,2}|cost|pass\^[1-9]\d?|judged|judge_kappa"
+JUDGED, AGREEMENT = "judged", "judge_kappa"
+LABELLED = r"|accuracy|kappa|quadratic_kappa|krippendorff_alpha(:(nominal|ordinal|interval))?|balanced_accuracy"
+TARGETS = ("router", "retriever", "conversation", "drafter", "pii", "checker", "replies", "attack")
 GUARD = "guard:"
 
 
@@ -33,6 +38,15 @@ def _is_target(value: str) -> str:
 TargetName = Annotated[str, AfterValidator(_is_target)]
 
 
+class JudgeSettings(Strict):
+    """A question that a language model answers about each case, for the metric ``judged``."""
+
+    question: Line
+    tiers: Annotated[tuple[Literal["small", "large"], ...], Field(min_length=1)] = ("large", "small")
+    third_party: bool = False
+    """Whether the cases may be sent to models that are neither private nor on this machine."""
+
+
 class SuiteFile(Strict):
     """What every suite has. ``encoder`` is a name that ``tools.encoder.open_encoder`` knows."""
 
@@ -43,11 +57,16 @@ class SuiteFile(Strict):
 
     name: Line
     target: TargetName
-    dataset: Annotated[list[Line], Field(min_length=1)]
+    dataset: Annotated[list[Line | dict[str, Any]], Field(min_length=1)]
+    """Files of cases, or cases themselves."""
     metrics: Annotated[list[Line], Field(min_length=1)]
     gates: dict[str, list[Line]] = Field(default_factory=dict)
     """One rule or several for a metric."""
     encoder: Line = DEFAULT
+    repeats: Annotated[int, Field(ge=1, le=100)] = 1
+    """How often each case is put through."""
+    judge: JudgeSettings | None = None
+    """What a language model is asked about each case, where the assistant has one."""
     private: bool = False
     """Whether its cases are held back from those who work on the product: only figures are printed."""
     place: Line | None = None
@@ -84,15 +103,23 @@ class SuiteFile(Strict):
 
     @classmethod
     def _check_metric(cls, name: str) -> None:
-        if name not in ("latency", *LATENCY) and not re.fullmatch(cls.measures, name):
-            raise ValueError(f"there is no metric {name!r} for this target; known are {cls.known}, latency")
+        for part in name.split(" - "):
+            if not re.fullmatch(f"{COMMON}|{cls.measures}", part):
+                known = f"{cls.known}, latency, cost, pass^K, judged"
+                raise ValueError(f"there is no metric {part!r} for this target; known are {known}")
 
 
 class RouterSuite(SuiteFile):
     """Intents come from a JSONL file of labelled messages, or from an assistant folder."""
 
-    measures = r"accuracy|routed_accuracy|macro_f1|oos_auroc|oos_recall|baseline_accuracy|baseline_oos_auroc"
-    known = measures.replace("|", ", ")
+    measures = (
+        r"accuracy|routed_accuracy|macro_f1|oos_auroc|oos_recall|baseline_accuracy|baseline_oos_auroc|ece"
+        r"|risk_coverage|accuracy@oos_recall:0\.\d+" + LABELLED
+    )
+    known = (
+        "accuracy, routed_accuracy, macro_f1, oos_auroc, oos_recall, baseline_accuracy, baseline_oos_auroc, ece, "
+        "risk_coverage, accuracy@oos_recall:0.9, kappa, krippendorff_alpha, balanced_accuracy"
+    )
 
     target: Literal["router"]
     intents: Line | None = None
@@ -112,8 +139,8 @@ class RouterSuite(SuiteFile):
 class RetrieverSuite(SuiteFile):
     """Knowledge is a JSONL file of documents, or a folder as an assistant has it."""
 
-    measures = r"(lexical_|dense_)?((recall|pass|hit)@[1-9]\d?|mrr)"
-    known = "recall@K, pass@K, hit@K, mrr, each also as lexical_... and dense_..."
+    measures = rf"(lexical_|dense_)?{PATTERN}"
+    known = "recall@K, pass@K, hit@K, ndcg@K, mrr, each also as lexical_... and dense_..."
 
     target: Literal["retriever"]
     knowledge: Line
@@ -123,8 +150,8 @@ class RetrieverSuite(SuiteFile):
 class ConversationSuite(SuiteFile):
     """A whole assistant, asked as a customer would ask it; the encoder is the assistant's."""
 
-    measures = r"correct|not_answered"
-    known = "correct, not_answered"
+    measures = r"correct|not_answered|as_expected" + LABELLED
+    known = "correct, not_answered, as_expected, kappa"
 
     target: Literal["conversation"]
     assistant: Line
@@ -133,8 +160,8 @@ class ConversationSuite(SuiteFile):
 class DrafterSuite(SuiteFile):
     """Questions with one passage each: answer or abstain."""
 
-    measures = r"answer_auroc|similarity_auroc|answered|abstained"
-    known = measures.replace("|", ", ")
+    measures = r"answer_auroc|similarity_auroc|answered|abstained|ece|risk_coverage" + LABELLED
+    known = "answer_auroc, similarity_auroc, answered, abstained, ece, risk_coverage, kappa, balanced_accuracy"
 
     target: Literal["drafter"]
 
@@ -149,7 +176,7 @@ class DetectorSuite(SuiteFile):
 class GuardSuite(DetectorSuite):
     """One guard at one stage, or with ``guard:all`` every guard that stands there by default, as it is bound."""
 
-    measures = r"recall|false_alarms|precision|auroc|balanced_accuracy|ece|recall@fpr:0\.\d+"
+    measures = r"recall|false_alarms|precision|auroc|ece|recall@fpr:0\.\d+" + LABELLED
     known = "recall, false_alarms, precision, auroc, balanced_accuracy, ece, recall@fpr:0.01"
 
     stage: Stage | None = None
@@ -179,12 +206,23 @@ class PiiSuite(DetectorSuite):
 class CheckerSuite(DetectorSuite):
     """Whether a reply is supported by its sources."""
 
-    measures = r"auroc|lexical_auroc|similarity_auroc|balanced_accuracy|ece|recall|false_alarms"
-    known = measures.replace("|", ", ")
+    measures = r"auroc|lexical_auroc|similarity_auroc|ece|risk_coverage|recall|false_alarms" + LABELLED
+    known = "auroc, lexical_auroc, similarity_auroc, balanced_accuracy, ece, risk_coverage, recall, false_alarms"
 
     target: Literal["checker"]
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Below this probability of support a reply is held back."""
+
+
+class RepliesSuite(SuiteFile):
+    """Good replies, and bad ones made of them, at the gate: which share of each kind passes."""
+
+    measures = rf"passed:({'|'.join((GOOD, 'bad', *KINDS))})"
+    known = f"passed:KIND with {', '.join((GOOD, 'bad', *KINDS))}"
+
+    target: Literal["replies"]
+    split: Split | None = None
+    """The half whose articles are asked about; both when absent."""
 
 
 class AttackSuite(SuiteFile):
@@ -204,6 +242,7 @@ MODELS: dict[str, type[SuiteFile]] = {
     "drafter": DrafterSuite,
     "pii": PiiSuite,
     "checker": CheckerSuite,
+    "replies": RepliesSuite,
     "attack": AttackSuite,
 }
 
@@ -228,12 +267,14 @@ class Suite:
     def metrics(self) -> tuple[str, ...]:
         """Every metric to measure: those listed, and those that gates need."""
         listed = [name for each in self.file.metrics for name in (LATENCY if each == "latency" else (each,))]
-        return tuple(dict.fromkeys([*listed, *(name for gate in self.gates for name in gate.metrics)]))
+        named = [*listed, *(name for gate in self.gates for name in gate.metrics)]
+        # How far a judge can be trusted stands beside what it says.
+        return tuple(dict.fromkeys([*named, *([AGREEMENT] if JUDGED in named else [])]))
 
     @property
     def datasets(self) -> list[Path]:
         """The files of cases."""
-        return [self.locate(each, "dataset") for each in self.file.dataset]
+        return [self.locate(each, "dataset") for each in self.file.dataset if isinstance(each, str)]
 
     def locate(self, written: str, field: str) -> Path:
         """Return a path of the suite: relative to it, or below the data folder."""

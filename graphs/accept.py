@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from graphs.delivery import finished
 from graphs.effects import abandon
@@ -12,6 +11,7 @@ from graphs.turn import STEPS_PER_ATTEMPT
 from graphs.views import revealed
 from graphs.withdrawal import withdraw_shown
 from graphs.work import expiry_job, segment_job, steps_left
+from graphs.workflows import answering
 from graphs.writing import NO_FINDINGS, Findings, masked_by_staff
 from policies.errors import Conflict, InputError
 from policies.sla import LEVELS
@@ -24,6 +24,7 @@ from tools.storage.ledger import Decision
 from tools.storage.reviews import Review
 from tools.storage.runs import Pending, Run
 from tools.storage.store import Tx, stamp
+from tools.tracing import trace_id
 
 CONVERSATIONS_ROUTE = "POST /v1/conversations"
 MESSAGES_ROUTE = "POST /v1/conversations/{id}/messages"
@@ -53,6 +54,10 @@ class Request:
     """The name of the assistant that the message came to."""
     text: str
     key: str | None
+    trace_id: str = field(default_factory=trace_id)
+    """Of the request that it came with; the run's from now on."""
+    traceparent: str | None = None
+    """The span of that request, where spans are recorded."""
 
     @property
     def body(self) -> JSON:
@@ -137,20 +142,20 @@ def accept(
     version = conversation.version + 1
     for run in runs.unfinished(tx, conversation.id):
         runs.follow_version(tx, run.id, version)
-    trace_id = secrets.token_hex(16)
     values = {
         "conversation_id": conversation.id,
         "assistant_version": assistant_version,
         "conversation_version": version,
         "input": _question([*earlier, text], limit),
-        "trace_id": trace_id,
+        "trace_id": request.trace_id,
         "principal": request.principal.id,
     }
     runs.create(tx, run_id=run_id, values=values)
     data = {"message_id": said.id, "author": "customer", "text": text}
     events.append(tx, conversation.id, [NewEvent(type="message.created", data=data)], run_id=run_id)
     if conversation.owner is Owner.BOT:
-        jobs.enqueue(tx, segment_job(Pending(tx.workspace_id, run_id, conversation.id)))
+        pending = Pending(tx.workspace_id, run_id, conversation.id)
+        jobs.enqueue(tx, segment_job(pending, request.traceparent))
     else:
         runs.end(tx, run_id, "handed_over")
         events.append(tx, conversation.id, [finished("handed_over")], run_id=run_id)
@@ -158,7 +163,7 @@ def accept(
         conversation_id=conversation.id,
         message_id=said.id,
         run_id=run_id,
-        trace_id=trace_id,
+        trace_id=request.trace_id,
         after=conversation.last_event,
     )
     _remember(tx, request, accepted)
@@ -216,7 +221,8 @@ def _make_stale(tx: Tx, run: Run) -> None:
     """Close the review of a draft that a newer message has overtaken."""
     if review := reviews.open_of_run(tx, run.id):
         reviews.close(tx, review.id, status="stale", answer=None, by="newer message")
-        reviews.suggest(tx, run.conversation_id, run.id, review.draft, "stale")
+        if review.kind == reviews.APPROVE_REPLY:
+            reviews.suggest(tx, run.conversation_id, run.id, review.draft, "stale")
     runs.end(tx, run.id, "stale")
     withdraw_shown(tx, run, "stale")
     events.append(tx, run.conversation_id, [finished("stale")], run_id=run.id)
@@ -231,11 +237,16 @@ def decide(
     jobs: Jobs,
     status: str = "decided",
     found: Findings = NO_FINDINGS,
+    traceparent: str | None = None,
 ) -> Review:
     """Close a review with an answer, write it to the ledger and queue its run again, in one transaction."""
     review = reviews.get(tx, review_id)
+    if review.kind == answering.KIND:
+        return answering.decide(tx, review, answer, by, jobs=jobs, found=found, traceparent=traceparent)
     conversations.lock(tx, review.conversation_id)
     answer = {**answer, "by": by}
+    if answer["decision"] == "edit" and review.kind == reviews.APPROVE_ACTION:
+        raise InputError("An action is not edited.", remedy="Approve it or reject it.")
     if answer["decision"] == "edit":
         answer["text"] = _edited(tx, review, answer, found)
     elif answer.get("text"):
@@ -245,7 +256,8 @@ def decide(
     closed = _close(tx, review, status, answer, by)
     _record(tx, review, answer, "person" if status == "decided" else "policy")
     if runs.resume(tx, review.run_id, answer):
-        jobs.enqueue(tx, segment_job(Pending(tx.workspace_id, review.run_id, review.conversation_id)))
+        pending = Pending(tx.workspace_id, review.run_id, review.conversation_id)
+        jobs.enqueue(tx, segment_job(pending, traceparent))
     return closed
 
 
@@ -256,6 +268,9 @@ def expire(tx: Tx, args: JSON, *, jobs: Jobs) -> None:
     there is nothing to hand over.
     """
     review = reviews.get(tx, args["review_id"])
+    if review.kind == answering.KIND:
+        answering.expire(tx, review, args, jobs=jobs)
+        return
     conversations.lock(tx, review.conversation_id)
     if not (steps := steps_left(args)):
         answer = {"decision": "expire", "note": "Nobody looked in time.", "priority": review.priority}
@@ -287,14 +302,16 @@ def _close(tx: Tx, review: Review, status: str, answer: JSON, by: str) -> Review
 
 def _record(tx: Tx, review: Review, answer: JSON, actor: str, *, kind: str = "review", number: int = 0) -> None:
     run = runs.get(tx, review.run_id)
+    action = review.draft[0]["action"] if review.kind == reviews.APPROVE_ACTION else None
     body = {
         "actor": {"type": actor, "id": answer["by"]},
         "outcome": answer["decision"],
-        "reasons": [to_json(review_reason(answer))],
+        "reasons": [to_json(review_reason(answer, action))],
         "rules": [],
         "trace_id": run.trace_id,
         "tier": "person",
         "cost": 0,
+        **({"action": action} if action else {}),
     }
     decision = Decision(node="review", kind=kind, body=body, step=run.epoch * STEPS_PER_ATTEMPT + number)
     ledger.append(tx, run.conversation_id, run.id, [decision])
@@ -310,7 +327,10 @@ def _edited(tx: Tx, review: Review, answer: JSON, found: Findings) -> str:
 def cancel(tx: Tx, run_id: str, principal: Principal) -> None:
     """End a run from outside, with the review it waits for; raises ``Conflict`` when it has ended already."""
     run = runs.get(tx, run_id)
-    conversations.lock(tx, run.conversation_id)
+    if run.alone:
+        runs.lock(tx, run_id)
+    else:
+        conversations.lock(tx, run.conversation_id)
     if not runs.end(tx, run_id, "cancelled"):
         raise Conflict(f"The run {run_id} has ended already.", code="run.finished")
     if review := reviews.open_of_run(tx, run_id):
@@ -321,4 +341,5 @@ def cancel(tx: Tx, run_id: str, principal: Principal) -> None:
     body = {"actor": {"type": principal.role, "id": principal.id}, "outcome": "cancelled", "reasons": [reason]}
     decision = Decision(node="service", kind="cancel", body=body)
     ledger.append(tx, run.conversation_id, run_id, [decision])
-    events.append(tx, run.conversation_id, [finished("cancelled")], run_id=run_id)
+    ended = replace(finished("cancelled"), audience="staff") if run.alone else finished("cancelled")
+    events.append(tx, run.conversation_id, [ended], run_id=run_id)

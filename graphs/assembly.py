@@ -21,7 +21,7 @@ from graphs.backend import Backend, open_backend
 from graphs.faults import Faults
 from graphs.guarding import require_own_words
 from graphs.hub import Hub
-from graphs.models import opened
+from graphs.models import Locals, agents_of, opened
 from graphs.running import Running, hear
 from graphs.sabotage import NO_SABOTAGE, Sabotage
 from graphs.segments import Segments
@@ -29,7 +29,10 @@ from graphs.service import Service
 from graphs.settings import Settings, secret
 from graphs.support import build_support_graph
 from graphs.team import Team
+from graphs.tracing import telemetry_settings
 from graphs.versions import Hired, Teams, note_version
+from graphs.workflows.definitions import Workflow, load_workflows
+from graphs.workflows.segments import WorkflowSegments
 from policies.errors import ConfigError
 from policies.types import Principal
 from tools.assistants import Assistant, load_assistant
@@ -42,13 +45,16 @@ from tools.guards.opening import open_finder, open_guards
 from tools.guards.rails import Rails
 from tools.knowledge.base import Knowledge, KnowledgeBase, open_knowledge
 from tools.knowledge.vectors import IN_MEMORY
+from tools.offers import open_actions
 from tools.models.ports import Models, Spending
 from tools.models.providers import Provider
-from tools.models.spending import InMemorySpending
 from tools.storage.audit.keys import LedgerKey, ledger_key
 from tools.storage.installation import require_key
 from tools.storage.sealing import Sealer, is_key, load_or_make_key
+from tools.storage.spending import StoredSpending
 from tools.storage.store import Store
+from tools.telemetry.opening import open_telemetry
+from tools.telemetry.spans import SILENCE, Telemetry
 
 log = logging.getLogger("handrail")
 Hire = Callable[[Assistant, Knowledge, Encoder], Awaitable[Team]]
@@ -67,6 +73,8 @@ class Product:
     """The local admin, in whose name CLI and server call."""
     faults: tuple[str, ...] = ()
     """What goes wrong in this process on purpose."""
+    telemetry: Telemetry = SILENCE
+    """Records requests; runs are recorded by whoever works on them."""
 
 
 @asynccontextmanager
@@ -92,9 +100,11 @@ async def open_product(
     """
     clock, ids = clock or SystemClock(), ids or TimeOrderedIds()
     assistant = load_assistant(settings.assistant)
+    defined = await anyio.to_thread.run_sync(load_workflows, assistant)
     async with AsyncExitStack() as stack:
         # Our matrices are small: a second BLAS thread costs more than it saves, and other threads wait for it.
         stack.enter_context(threadpool_limits(1, "blas"))
+        telemetry = await stack.enter_async_context(open_telemetry(telemetry_settings(settings)))
         backend = await stack.enter_async_context(open_backend(settings, clock, sabotage.database))
         sealer = Sealer(await anyio.to_thread.run_sync(vault_key, settings))
         await backend.database.write(partial(require_key, sealer=sealer))
@@ -105,13 +115,13 @@ async def open_product(
             ids=ids,
             sealer=sealer,
             publish=hub.publish,
-            heard=lambda ring: hear(hub, segments, ring),
+            heard=lambda ring: hear(hub, segments, workflows, ring),
         )
         opening = _Opening(
             stack=stack,
             settings=settings,
             store=store,
-            spending=InMemorySpending(clock),
+            spending=StoredSpending(store),
             announce=announce,
             hire=hire,
             sabotage=sabotage,
@@ -122,10 +132,11 @@ async def open_product(
         workspace = store.in_workspace(settings.workspace)
         await workspace.write(lambda tx: note_version(tx, assistant, principal))
         teams = Teams(workspace=workspace, own=outfit.team, hire=outfit.hire)
-        segments = _segments(settings, store, backend, teams, sabotage.at_points(faults))
-        service = _service(store, hub, backend, outfit, segments)
+        segments = _segments(settings, store, backend, teams, sabotage.at_points(faults), telemetry)
+        workflows = _workflows(segments, outfit, defined)
+        service = _service(store, hub, backend, outfit, segments, defined)
         key = await anyio.to_thread.run_sync(key_of_ledger, settings)
-        running = _running(settings, backend, service, segments, outfit, key)
+        running = _running(settings, backend, service, segments, workflows, outfit, key)
         await stack.enter_async_context(running.started(works=works, queues=queues))
         await stack.enter_async_context(sabotage.under_way(backend.line))
         yield Product(
@@ -136,6 +147,7 @@ async def open_product(
             encoder=outfit.encoder,
             principal=principal,
             faults=sabotage.names,
+            telemetry=telemetry,
         )
 
 
@@ -189,8 +201,9 @@ class _Opening:
         # Over a shared database it may be another assistant's, which has knowledge of its own.
         known = base.of(self.settings.workspace, version.name)
         await known.index()
+        clock, kept = self.store.clock, self.settings.model_cache
         models = await self.stack.enter_async_context(
-            opened(version.file, secret, self.spending, self.store.clock, self.announce, self.providers)
+            opened(version.file, secret, self.spending, clock, self.announce, self.providers, kept)
         )
         self.announce("teaching the router the intents")
         team = await (self.hire or partial(build_team, cache=self._cache, models=models))(version, known, encoder)
@@ -231,13 +244,38 @@ def _vector_store(settings: Settings) -> Path | str:
     return settings.data / "chroma" if settings.database_url is None else IN_MEMORY
 
 
-def _service(store: Store, hub: Hub, backend: Backend, outfit: _Outfit, segments: Segments) -> Service:
+def _workflows(segments: Segments, outfit: _Outfit, defined: Mapping[str, Workflow]) -> WorkflowSegments:
+    return WorkflowSegments(
+        store=segments.store,
+        workflows=defined,
+        assistant=outfit.team.assistant,
+        checkpoints=segments.checkpoints,
+        jobs=segments.jobs,
+        prune=segments.prune,
+        deadline=segments.deadline,
+        attempts=segments.attempts,
+        finder=outfit.team.finder,
+        models=outfit.team.models,
+        telemetry=segments.telemetry,
+    )
+
+
+def _service(
+    store: Store,
+    hub: Hub,
+    backend: Backend,
+    outfit: _Outfit,
+    segments: Segments,
+    defined: Mapping[str, Workflow],
+) -> Service:
     return Service(
         store=store,
         hub=hub,
         jobs=backend.jobs,
         assistant=outfit.team.assistant,
         prune=segments.prune,
+        defined=defined,
+        telemetry=segments.telemetry,
         scrub=backend.scrub,
         finder=outfit.team.finder,
         forget=partial(_forget, outfit.encoder, outfit.team.finder, outfit.team.models),
@@ -251,19 +289,28 @@ def _forget(*remembering: object) -> None:
 
 
 def _running(
-    settings: Settings, backend: Backend, service: Service, segments: Segments, outfit: _Outfit, key: LedgerKey
+    settings: Settings,
+    backend: Backend,
+    service: Service,
+    segments: Segments,
+    workflows: WorkflowSegments,
+    outfit: _Outfit,
+    key: LedgerKey,
 ) -> Running:
     return Running(
         settings=settings,
         backend=backend,
         service=service,
         segments=segments,
+        workflows=workflows,
         knowledge=outfit.knowledge,
         ledger_key=key,
     )
 
 
-def _segments(settings: Settings, store: Store, backend: Backend, teams: Teams, faults: Faults) -> Segments:
+def _segments(
+    settings: Settings, store: Store, backend: Backend, teams: Teams, faults: Faults, telemetry: Telemetry
+) -> Segments:
     return Segments(
         store=store,
         graph=build_support_graph(),
@@ -273,6 +320,7 @@ def _segments(settings: Settings, store: Store, backend: Backend, teams: Teams, 
         deadline=settings.run_seconds,
         attempts=settings.segment_attempts,
         faults=faults,
+        telemetry=telemetry,
     )
 
 
@@ -302,19 +350,22 @@ async def build_team(
     await anyio.to_thread.run_sync(warm_up)
     finder = await open_finder(assistant, knowledge, encoder)
     guards = Rails(await open_guards(assistant, encoder, knowledge, finder), assistant.bindings)
+    drafter = LocalDrafter(
+        encoder,
+        stored_vectors(knowledge),
+        enough=assistant.policy.thresholds.answer_confidence,
+        glossary=assistant.glossary,
+    )
+    router = await fit_router(assistant, encoder, cache)
+    local = Locals(
+        router=router, drafter=drafter, checker=LocalChecker(guards), escalation=LocalEscalation()
+    )
     return Team(
         assistant=assistant,
-        router=await fit_router(assistant, encoder, cache),
         searcher=knowledge,
-        drafter=LocalDrafter(
-            encoder,
-            stored_vectors(knowledge),
-            enough=assistant.policy.thresholds.answer_confidence,
-            glossary=assistant.glossary,
-        ),
-        checker=LocalChecker(guards),
-        escalation=LocalEscalation(),
+        **agents_of(assistant, local, models),
         guards=guards,
         language=identify_language,
         finder=finder,
+        actions=await open_actions(assistant, cache.parent if cache else Path(".data")),
     )

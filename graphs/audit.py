@@ -14,11 +14,14 @@ from dataclasses import dataclass
 import orjson
 
 from graphs.explaining import Details, Told, details, story
+from graphs.takeover import require_staff
+from graphs.workflows.telling import workflow_story
 from graphs.writing import findings, masked_by_staff, readable
 from policies.errors import Conflict, InputError, NotFound
 from policies.personal_data import Found, PersonalDataFinder, mask
 from policies.types import JSON, Principal
 from tools.assistants import Assistant
+from tools.results import is_result
 from tools.storage import conversations, ledger, reviews, runs
 from tools.storage.audit import listing
 from tools.storage.audit.check import check_stream
@@ -132,10 +135,14 @@ class Audit:
     async def explanation(self, principal: Principal, run_id: str) -> Explanation:
         """Return why a run came to what it came to: in plain words, and for staff in full; raises ``NotFound``."""
         staff = principal.role != "customer"
-        told = await self.store.in_workspace(principal.workspace_id).read(lambda tx: self._told(tx, run_id))
+        workspace = self.store.in_workspace(principal.workspace_id)
+        run = await workspace.read(lambda tx: runs.get(tx, run_id))
+        if run.alone:
+            require_staff(principal)
+        told = await workspace.read(lambda tx: self._told(tx, run_id))
         return Explanation(
             run_id=run_id,
-            story=story(told),
+            story=workflow_story(told) if run.alone else story(told),
             details=details(told.decisions) if staff else None,
             decisions=told.decisions if staff else None,
         )
@@ -144,11 +151,13 @@ class Audit:
         run = runs.get(tx, run_id)
         said = conversations.said_by(tx, run.conversation_id, run_id)
         review = reviews.open_of_run(tx, run_id)
+        cited = said.citations if said else []
         return Told(
             status=run.status,
             outcome=run.outcome,
             decisions=ledger.of_run(tx, run_id),
-            titles=tuple(dict.fromkeys(each["title"] for each in said.citations)) if said else (),
+            titles=tuple(dict.fromkeys(each["title"] for each in cited if not is_result(each["document"]))),
+            looked_up=any(is_result(each["document"]) for each in cited),
             subjects={intent.name: intent.description for intent in self.assistant.intents},
             asked_because=tuple(each["code"] for each in review.reasons) if review else (),
         )

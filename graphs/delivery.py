@@ -188,8 +188,10 @@ async def pause(turn: Turn, question: JSON, jobs: Jobs) -> bool:
     first, *rest = policy.sla.ladder(question["priority"], turn.workspace.store.clock.now())
     due = stamp(first.at)
     review_id = turn.workspace.store.ids.new("rev")
-    asked = {"review_id": review_id, "kind": "approve_reply", "queue": question["queue"], "due_at": due}
-    details = {"draft": question["sentences"], "reasons": question["reasons"], "response_schema": REVIEW_SCHEMA}
+    kind, schema = question.get("kind", reviews.APPROVE_REPLY), question.get("response_schema", REVIEW_SCHEMA)
+    asked = {"review_id": review_id, "kind": kind, "queue": question["queue"], "due_at": due}
+    draft = question["draft"] if "draft" in question else question["sentences"]
+    details = {"draft": draft, "reasons": question["reasons"], "response_schema": schema}
     new = [
         NewEvent(type="review.requested", data={**asked, **details}, audience="staff"),
         NewEvent(type="run.paused", data={"reason": "review", "text": policy.messages.pending}),
@@ -215,7 +217,7 @@ async def pause(turn: Turn, question: JSON, jobs: Jobs) -> bool:
     try:
         await turn.send("pause", new, also, withdraw="withdrawn")
     except Overtaken as overtaken:
-        await demote(turn, tuple(sentence_from_json(each) for each in question["sentences"]), overtaken)
+        await demote(turn, tuple(sentence_from_json(each) for each in question.get("sentences", ())), overtaken)
         return False
     return True
 

@@ -11,8 +11,10 @@ from typing import Any
 from graphs.consent import CHANGED
 from graphs.explaining import details
 from graphs.views import revealed
+from graphs.workflows.views import workflow_run_view
+from policies.errors import NotFound
 from policies.types import JSON
-from tools.storage import conversations, subjects, vault
+from tools.storage import conversations, runs, subjects, vault
 from tools.storage.audit import listing
 from tools.storage.audit.listing import Wanted
 from tools.storage.conversations import Conversation
@@ -39,6 +41,19 @@ def conversation_of(tx: Tx, conversation_id: str) -> JSON:
         **revealed(tx, conversation_id, told),
         "personal_data": sorted(values.values()),
     }
+
+
+def workflow_run_of(tx: Tx, run_id: str) -> JSON | None:
+    """Return all that is kept of one run of a workflow, or None when it is gone."""
+    try:
+        view = workflow_run_view(tx, runs.get(tx, run_id))
+    except NotFound:
+        return None
+    decisions = listing.listed(tx, Wanted(stream=run_id), most=MOST_DECISIONS)
+    parts = subjects.parts_of(tx, run_id)
+    told = {"reviews": parts["reviews"], "actions": parts["actions"], "decisions": _decisions(decisions)}
+    values = vault.values(tx, run_id)
+    return {**asdict(view), **revealed(tx, run_id, told), "personal_data": sorted(values.values())}
 
 
 def _messages(tx: Tx, conversation_id: str, runs: list[JSON], decisions: list[JSON]) -> list[JSON]:

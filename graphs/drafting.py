@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 from agents.checker import SentenceRequest
@@ -10,6 +11,7 @@ from agents.drafter import DraftRequest
 from graphs.guarding import HOLDING, blocked, looked_at_first
 from graphs.nodes import Context
 from graphs.state import State, escalated, history_of, passages_of
+from graphs.team import Checker
 from graphs.turn import Turn
 from graphs.writing import findings
 from policies.budgets import strictest
@@ -57,12 +59,13 @@ async def draft(state: State, runtime: Context) -> State:
         )
         gated = _Gated(state, turn)
         turn.passed = gated.passed
-        async for item in turn.team.drafter(request):
-            if isinstance(item, Abstention):
-                report["abstained"] = item.code
-                return _abstained(state, turn, item, gated.passed)
-            if not await gated.take(item, request.passages):
-                break
+        async with aclosing(turn.team.drafter(request)) as items:
+            async for item in items:
+                if isinstance(item, Abstention):
+                    report["abstained"] = item.code
+                    return _abstained(state, turn, item, gated.passed)
+                if not await gated.take(item, request.passages):
+                    break
         report["sentences"] = len(gated.passed)
         return _heeding(state, turn, gated.step())
 
@@ -180,10 +183,6 @@ async def gate(
     state: State, turn: Turn, sentence: Sentence, passages: tuple[Passage, ...], *, own: bool = False
 ) -> Verdict:
     """Check one sentence: nothing leaves that did not come through here. ``own`` are policy's own words."""
-    broken = broken_placeholders(sentence.text, set(turn.known_placeholders))
-    if broken:
-        text = f"The sentence holds {broken[0]}, which stands for nothing in this conversation."
-        return Verdict(outcome=Outcome.REVISE, score=0.0, reasons=(Reason(code="gate.placeholder", text=text),))
     request = SentenceRequest(
         sentence=sentence,
         passages=passages,
@@ -193,7 +192,16 @@ async def gate(
         placeholders=frozenset(turn.known_placeholders),
         mandate=None if own else turn.mandate,
     )
-    return await turn.team.checker.sentence(request)
+    return await judged(turn.team.checker, request)
+
+
+async def judged(checker: Checker, request: SentenceRequest) -> Verdict:
+    """Refuse a sentence with a placeholder that its conversation does not know; have any other checked."""
+    broken = broken_placeholders(request.sentence.text, set(request.placeholders))
+    if broken:
+        text = f"The sentence holds {broken[0]}, which stands for nothing in this conversation."
+        return Verdict(outcome=Outcome.REVISE, score=0.0, reasons=(Reason(code="gate.placeholder", text=text),))
+    return await checker.sentence(request)
 
 
 def _abstained(state: State, turn: Turn, item: Abstention, passed: Sequence[Sentence]) -> State:

@@ -31,12 +31,14 @@ from tools.storage.ledger import Decision
 from tools.storage.receipts import Begun, Receipt
 from tools.storage.runs import Run
 from tools.storage.store import Tx
+from tools.telemetry import names
+from tools.telemetry.spans import Attributes, span
 
 log = logging.getLogger("handrail.effects")
 CALLS = 3
 """How often one attempt calls what may be called again."""
 PAUSE_SECONDS = 0.2
-Status = Literal["done", "refused", "failed", "unknown"]
+Status = Literal["done", "skipped", "refused", "failed", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class Performed:
     result: Any = None
     """What it returned, personal data masked."""
     reason: Reason | None = None
-    """Why a person must look; None when it is done."""
+    """Why it is not done, for a person; None when it is."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,21 @@ async def _insist(action: Action, request: ActionRequest) -> _Answer:
 
 
 async def _call(action: Action, request: ActionRequest) -> _Answer:
+    about: Attributes = {
+        names.OPERATION: "execute_tool",
+        names.TOOL: action.name,
+        names.TOOL_TYPE: "function",
+        names.TOOL_CALL: request.key,
+    }
+    with span("tool", f"execute_tool {action.name}", about) as it:
+        answer = await _tried(action, request)
+        it.set({names.OUTCOME: answer.status})
+        if answer.status == "unknown":
+            it.fail("unknown")
+        return answer
+
+
+async def _tried(action: Action, request: ActionRequest) -> _Answer:
     try:
         with anyio.fail_after(action.timeout):
             return _Answer("done", await action(request))
@@ -143,7 +160,7 @@ async def _call(action: Action, request: ActionRequest) -> _Answer:
 def _settle(tx: Tx, *, turn: Turn, key: str, answer: _Answer, found: Findings) -> Receipt:
     conversations.lock(tx, turn.conversation.id)
     content = _masked(tx, turn.conversation.id, answer.content, found)
-    status: receipts.Status = "unknown" if answer.status == "failed" else answer.status
+    status: receipts.Status = answer.status if answer.status in ("done", "refused") else "unknown"
     return receipts.settle(tx, turn.run, key, status, content)
 
 

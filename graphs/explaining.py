@@ -5,7 +5,7 @@ The story names no intent, score, rule or queue. It is made of templates alone, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from policies.types import JSON
@@ -14,6 +14,10 @@ from policies.types import JSON
 _WHY: tuple[tuple[str, str], ...] = (
     ("review.reject", "a person who looked at the draft wanted to answer in person"),
     ("review.expire", "nobody had looked at the draft in time"),
+    ("approval.reject", "a person did not want done what was about to be done"),
+    ("approval.expire", "nobody had said in time whether something may be done"),
+    ("act.not_allowed", "a person looks first at what is done on this subject"),
+    ("act.missing", "something that had to be done for it lacked what it needs"),
     ("act.", "something that had to be done for it needs a person"),
     ("intake.language", "it seems to be in a language that is not served here"),
     ("intake.too_long", "the messages are too long together"),
@@ -55,6 +59,13 @@ _REVIEWED = {
 }
 
 
+_APPROVED = {
+    "approve": "A person approved it.",
+    "reject": "A person did not approve it.",
+    "expire": "Nobody answered in time.",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Told:
     """What a story is made from."""
@@ -69,6 +80,8 @@ class Told:
     """What each intent is about, in the words of the assistant's folder."""
     asked_because: tuple[str, ...]
     """Codes of the reasons for which a person is being asked, if one is."""
+    looked_up: bool = False
+    """Whether the answer cites what a tool has found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +124,9 @@ def _understood(told: Told) -> Iterator[str]:
 
 def _articles(told: Told) -> Iterator[str]:
     found = _last(told, "retrieve")
-    if found is None:
+    if told.looked_up:
+        yield "The answer was taken from what was looked up or done for it."
+    if found is None or (told.looked_up and not told.titles):
         return
     if not found.get("lineage"):
         yield "The articles were searched, and none has anything on it."
@@ -122,7 +137,7 @@ def _articles(told: Told) -> Iterator[str]:
 
 
 def _checked(told: Told) -> Iterator[str]:
-    if done := _all(told, "action"):
+    if done := [each for each in _all(told, "action") if each["outcome"] != "skipped"]:
         whole = all(each["outcome"] == "done" for each in done)
         yield "What had to be looked up or done for it was done." if whole else _UNDONE
     if gates := _all(told, "gate"):
@@ -137,13 +152,26 @@ _UNDONE = "Something that had to be looked up or done for it could not be finish
 
 
 def _people(told: Told) -> Iterator[str]:
-    reviewed = _last(told, "review")
-    asked = reviewed is not None or told.status == "waiting"
-    if asked:
+    waits = yield from _approvals(told)
+    reviews = [each for each in _all(told, "review") if "action" not in each]
+    reviewed = reviews[-1] if reviews else None
+    if reviewed is not None or (told.status == "waiting" and not waits):
         codes = told.asked_because or tuple(_codes(_all(told, "route") + _all(told, "verdict")))
         yield f"A person was asked to look before anything is sent, because {_why(codes, _LOOKS_FIRST)}."
     if reviewed is not None:
         yield _REVIEWED.get(reviewed["outcome"], "A person looked at the draft.")
+
+
+def _approvals(told: Told) -> Generator[str, None, bool]:
+    """Tell of what a person was asked to approve; returns whether the run waits for such an answer."""
+    answers = [each for each in _all(told, "review") if "action" in each]
+    asked = [each for each in _all(told, "approval") if each["outcome"] == "asked"]
+    waits = told.status == "waiting" and len(asked) > len(answers)
+    for number, each in enumerate(asked[: len(answers) + waits]):
+        yield f"A person was asked whether something may be done, because {_why(_codes([each]), _LOOKS_FIRST)}."
+        if number < len(answers):
+            yield _APPROVED.get(answers[number]["outcome"], "A person answered.")
+    return waits
 
 
 def _ending(told: Told) -> Iterator[str]:
@@ -270,6 +298,16 @@ def _action(decision: JSON) -> str:
     return f"The action {decision.get('action')} ended as {decision['outcome']}."
 
 
+def _approval(decision: JSON) -> str:
+    ended = "waits for a person's approval" if decision["outcome"] == "asked" else "is not done by this assistant"
+    return f"The action {decision.get('action')} {ended}."
+
+
+def _review(decision: JSON) -> str:
+    about = f" whether {decision['action']} may be done" if "action" in decision else ""
+    return f"The review{about} was answered: {decision['outcome']}."
+
+
 def _reversal(decision: JSON) -> str:
     other = decision["reverses"]
     return (
@@ -298,10 +336,13 @@ _SAYS: Mapping[str, Callable[[JSON], str]] = {
     "abandoned": _action,
     "abstain": lambda decision: f"No answer was drafted{_sure(decision)}.",
     "verdict": lambda decision: f"The whole was checked{_sure(decision)}; next is {decision['outcome']}.",
-    "review": lambda decision: f"The review was answered: {decision['outcome']}.",
+    "approval": _approval,
+    "review": _review,
     "close": lambda decision: f"The run ended as {decision['outcome']}.",
     "cancel": lambda _decision: "The run was cancelled.",
     "reversal": _reversal,
+    "started": lambda decision: f"The workflow {decision['workflow']} was started for {decision['for']}.",
+    "step": lambda decision: f"The step {decision['node']} ended: {decision['outcome']}.",
     "said": lambda _decision: "No answer was drafted: policy has the text itself.",
     "review.raised": lambda _decision: "The review became more urgent and got more time.",
     "policy.changed": lambda decision: f"The files of {decision['assistant']} changed to {decision['after']}.",

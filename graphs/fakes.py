@@ -7,7 +7,7 @@ exception.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -73,7 +73,7 @@ class ScriptedDrafter:
     otherwise: Sequence[Line] = ("This is what the articles say.",)
     asked: list[DraftRequest] = field(default_factory=list)
 
-    async def __call__(self, request: DraftRequest) -> AsyncIterator[Sentence | Abstention]:
+    async def __call__(self, request: DraftRequest) -> AsyncGenerator[Sentence | Abstention, None]:
         """Draft one answer."""
         self.asked.append(request)
         for line in _found(self.script, request.question, self.otherwise):

@@ -16,8 +16,8 @@ from typing import Protocol
 STEPS = ("intake", "route", "retrieve", "act", "draft", "check", "escalate")
 SENDS = ("release", "deliver", "pause", "hand_over", "demote")
 POINTS = ("claimed", *STEPS, *SENDS, *(f"{name}.done" for name in SENDS))
-EFFECT_POINTS = (*POINTS, "act.done")
-"""Those of an assistant with effects: one more, after an effect was promised and before it is done."""
+EFFECT_POINTS = (*POINTS, "effect", "act.done")
+"""Those of an assistant with effects: their step, and after one was promised and before it is done."""
 
 
 class Faults(Protocol):

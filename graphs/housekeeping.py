@@ -11,9 +11,11 @@ from graphs.retention import erase_old_conversations, seal_customers, trim_event
 from graphs.segments import Segments
 from policies.errors import HandrailError
 from tools.assistants import Assistant
+from tools.models.costs import BOOKED_AFTER
 from tools.storage import idempotency
 from tools.storage.audit.keys import LedgerKey
 from tools.storage.audit.signing import sign_daily, workspaces
+from tools.storage.spending import StoredSpending
 from tools.storage.store import Store
 
 log = logging.getLogger("handrail.housekeeping")
@@ -34,6 +36,8 @@ class Swept:
     """Workspaces whose ledger's heads were signed, which is done once a day."""
     sealed: int = 0
     """Conversations of an earlier version, whose customers were stored in the open."""
+    booked: int = 0
+    """Calls of models that nobody has settled, whose money counts as spent now."""
 
 
 async def keep_house(
@@ -58,6 +62,7 @@ async def keep_house(
         else 0,
         signed=await _tried("signed heads", partial(_sign_heads, store, ledger_key)) if ledger_key else 0,
         sealed=await _tried("the sealing of customers", partial(seal_customers, store)),
+        booked=await _tried("unsettled calls", partial(_book_unsettled, store)),
     )
 
 
@@ -73,6 +78,10 @@ async def _tried(what: str, part: Callable[[], Awaitable[int]]) -> int:
 
 async def _forget_keys(store: Store) -> int:
     return await store.database.write(partial(idempotency.forget_old, now=store.clock.now()), durable=False)
+
+
+async def _book_unsettled(store: Store) -> int:
+    return await StoredSpending(store).book(store.clock.now() - BOOKED_AFTER)
 
 
 async def _sign_heads(store: Store, key: LedgerKey) -> int:

@@ -148,9 +148,9 @@ async def retrieve(state: State, runtime: Context) -> State:
         kept, guarded = await guard_passages(turn, result.passages)
         if guarded.outcome in HOLDING:
             return held_back(state, turn, guarded)
-        if not kept:
-            return escalated(state, [_nothing_found(guarded)])
         acts = turn.team.actions_of(state["route"]["intent"])
+        if not kept and not acts:
+            return escalated(state, [_nothing_found(guarded)])
         step: State = {"asked": query, "passages": [to_json(each) for each in kept]}
         if guarded.outcome is Outcome.REVIEW:
             step |= looked_at_first(turn, state)
@@ -242,10 +242,11 @@ def after_review(state: State, answer: JSON) -> State:
     return {**step, "priority": answer["priority"]} if "priority" in answer else step
 
 
-def review_reason(answer: JSON) -> Reason:
-    """Return a person's answer to a review as a reason."""
-    text = answer.get("note") or f"A person said: {answer['decision']}."
-    return Reason(code=f"review.{answer['decision']}", text=text)
+def review_reason(answer: JSON, action: str | None = None) -> Reason:
+    """Return a person's answer to a review as a reason; ``action`` is what it was about, if not a draft."""
+    what = f"A person said: {answer['decision']}." if action is None else f"{answer['decision']} for {action!r}."
+    kind = "review" if action is None else "approval"
+    return Reason(code=f"{kind}.{answer['decision']}", text=answer.get("note") or what)
 
 
 async def send(state: State, runtime: Context) -> State:

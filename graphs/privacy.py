@@ -13,7 +13,7 @@ from functools import partial
 import anyio
 
 from graphs.consent import actor_of, change
-from graphs.disclosure import FORMAT, conversation_of
+from graphs.disclosure import FORMAT, conversation_of, workflow_run_of
 from graphs.effects import abandon
 from graphs.retention import PAUSE_SECONDS, seal_customers_of
 from graphs.takeover import require_staff
@@ -22,7 +22,7 @@ from graphs.writing import findings
 from policies.errors import Conflict, InputError, NotFound
 from policies.personal_data import PersonalDataFinder, mask
 from policies.types import JSON, Principal
-from tools.storage import erasure, ledger, runs, subjects
+from tools.storage import erasure, ledger, runs, subjects, workflows
 from tools.storage.conversations import Conversation
 from tools.storage.ledger import Decision
 from tools.storage.store import Store, Tx, Workspace
@@ -37,6 +37,7 @@ class Erased:
 
     workspace_id: str
     conversations: int
+    """With the runs of workflows that were about the subject."""
     runs: int
     digest: str
     """What the ledger calls the subject."""
@@ -94,14 +95,18 @@ class Privacy:
         found = await self._conversations(workspace, digest)
         read = [await workspace.read(partial(_told, conversation_id=each)) for each in found]
         told = [each for each in read if each is not None]
-        if told:
-            await workspace.write(lambda tx: _record(tx, principal, "subject.exported", digest, len(told)))
+        about = await workspace.read(lambda tx: workflows.of_subject(tx, digest))
+        given = [await workspace.read(partial(workflow_run_of, run_id=each)) for each in about]
+        if told or about:
+            count = len(told) + len(about)
+            await workspace.write(lambda tx: _record(tx, principal, "subject.exported", digest, count))
         return {
             "format": FORMAT,
             "workspace_id": workspace.id,
             "subject": subject,
             "made_at": self.store.clock.now().isoformat(timespec="seconds"),
             "conversations": told,
+            "workflow_runs": [each for each in given if each is not None],
         }
 
     async def erase(self, principal: Principal, subject: str, *, reason: str | None = None) -> Erased:
@@ -117,6 +122,8 @@ class Privacy:
         digest = self._digest(principal, subject)
         note = await self._note(reason, subject) if reason else None
         found = await self._conversations(workspace, digest)
+        # A run of a workflow that is about them is kept as a conversation is, under its own id.
+        found += await workspace.read(lambda tx: workflows.of_subject(tx, digest))
         await workspace.read(partial(self._require_idle, conversation_ids=found))
         work = partial(self._erase_some, principal=principal, digest=digest, note=note)
         pieces = [piece async for piece in self._pieces(workspace, work)]
@@ -166,6 +173,7 @@ class Privacy:
 
     def _erase_some(self, tx: Tx, principal: Principal, digest: str, note: str | None) -> _Piece:
         these = subjects.locked(tx, digest, most=BATCH)
+        these += workflows.locked_of_subject(tx, digest, most=BATCH - len(these))
         if not these:
             return _Piece(conversations=0, runs=())
         self._require_idle(tx, these)

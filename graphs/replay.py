@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tools.storage import conversations, events
+from policies.errors import NotFound
+from tools.storage import conversations, events, runs
 from tools.storage.runs import Run
 from tools.storage.store import StoredEvent, Tx
 
@@ -23,7 +24,7 @@ def next_of_conversation(tx: Tx, conversation_id: str, *, after: int) -> list[St
     page = events.of_conversation(tx, conversation_id, after=after)
     if not page:
         # The count is read first: what is committed between the two reads is no gap.
-        last = conversations.get(tx, conversation_id).last_event
+        last = last_number(tx, conversation_id)
         if last == after:
             return []
         if last < after:
@@ -33,6 +34,17 @@ def next_of_conversation(tx: Tx, conversation_id: str, *, after: int) -> list[St
         if not page:
             return [_resync(tx, conversation_id, last)]
     return _marked(page, after, lambda each: each.seq, lambda each: _resync(tx, conversation_id, each.seq - 1))
+
+
+def last_number(tx: Tx, stream: str) -> int:
+    """Return the number of a stream's last event: a conversation's, or a run's that belongs to none.
+
+    Raises ``NotFound``.
+    """
+    try:
+        return conversations.get(tx, stream).last_event
+    except NotFound:
+        return runs.get(tx, stream).last_event
 
 
 def next_of_run(tx: Tx, run: Run, *, after: int) -> list[StoredEvent]:

@@ -11,8 +11,9 @@ from functools import partial
 import anyio
 
 from policies.errors import NotFound
+from policies.types import JSON
 from tools.assistants import Assistant
-from tools.storage import erasure, events, subjects
+from tools.storage import erasure, events, subjects, workflows
 from tools.storage.store import Store, Workspace, stamp
 
 PAUSE_SECONDS = 0.1
@@ -58,8 +59,21 @@ async def erase_old_conversations(store: Store, assistant: Assistant) -> int:
             with suppress(NotFound):
                 total += await store.in_workspace(workspace_id).write(erase)
         if len(found) < erasure.LIMIT:
-            return total
+            return total + await _erase_old_workflow_runs(store, assistant, before, actor)
         await anyio.sleep(PAUSE_SECONDS)
+
+
+async def _erase_old_workflow_runs(store: Store, assistant: Assistant, before: str, actor: JSON) -> int:
+    """Erase the assistant's runs of workflows that ended before a time, as conversations are; return how many."""
+    total = 0
+    while found := await store.in_all_workspaces(
+        partial(workflows.old, assistant=assistant.name, before=before)
+    ):
+        for workspace_id, run_id in found:
+            erase = partial(erasure.erase, conversation_ids=[run_id], actor=actor, before=before)
+            total += len(await store.in_workspace(workspace_id).write(erase))
+        await anyio.sleep(PAUSE_SECONDS)
+    return total
 
 
 async def seal_customers(store: Store) -> int:

@@ -16,7 +16,18 @@ from graphs.hub import Hub
 from graphs.segments import Segments
 from graphs.service import Service
 from graphs.settings import Settings
-from graphs.work import EXPIRE, KEEP_HOUSE, SEGMENT, conversation_lock, house_job, segment_job
+from graphs.work import (
+    EXPIRE,
+    KEEP_HOUSE,
+    QUEUES,
+    SEGMENT,
+    WORKFLOW,
+    WORKFLOWS,
+    conversation_lock,
+    house_job,
+    segment_job,
+)
+from graphs.workflows.segments import WorkflowSegments
 from policies.errors import HandrailError
 from policies.types import JSON
 from tools.knowledge.base import Knowledge
@@ -31,12 +42,13 @@ HOUSE_SECONDS = 600.0
 REFRESH_SECONDS = 2.0
 
 
-def hear(hub: Hub, segments: Segments, ring: Ring) -> None:
+def hear(hub: Hub, segments: Segments, workflows: WorkflowSegments, ring: Ring) -> None:
     """Act on a ring, this process's own or another's."""
     if ring.kind == "event":
         hub.heard(ring.name, ring.number)
     elif ring.kind == "stop":
         segments.stop(ring.name)
+        workflows.stop(ring.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +59,7 @@ class Running:
     backend: Backend
     service: Service
     segments: Segments
+    workflows: WorkflowSegments
     knowledge: Knowledge
     ledger_key: LedgerKey
 
@@ -72,16 +85,25 @@ class Running:
     async def _work(self, queues: Sequence[str] | None, stop: anyio.Event) -> None:
         handlers = {
             SEGMENT: self.segments.work,
+            WORKFLOW: self.workflows.work,
             EXPIRE: self.service.expire_review,
             KEEP_HOUSE: self._clear_away,
         }
-        await self.backend.jobs.work(
-            handlers,
-            queues=queues,
-            concurrency=self.settings.concurrency,
-            stop=stop,
-            drain=self.settings.drain_seconds,
-        )
+        work = partial(self.backend.jobs.work, handlers, stop=stop, drain=self.settings.drain_seconds)
+        async with anyio.create_task_group() as crews:
+            for named, places in self._crews(queues):
+                crews.start_soon(partial(work, queues=named, concurrency=places))
+
+    def _crews(self, queues: Sequence[str] | None) -> list[tuple[Sequence[str] | None, int]]:
+        """Return which queues are worked on together, and by how many.
+
+        Where there are workflows they have places of their own, so that no customer waits behind a batch.
+        """
+        places = self.settings.concurrency
+        others = [name for name in queues or QUEUES if name != WORKFLOWS]
+        if not self.workflows.workflows or not others or (queues and WORKFLOWS not in queues):
+            return [(queues, places)]
+        return [(others, places), ([WORKFLOWS], max(1, places // 2))]
 
     async def _listen(self, line: str) -> None:
         await listen(line, self.service.store.heard, missed=self.service.hub.missed)

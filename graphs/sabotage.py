@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,7 +57,7 @@ _PLAIN = frozenset(name for name in FAULTS if ":" not in name)
 class SilentDrafter:
     """A drafter whose model never answers."""
 
-    async def __call__(self, request: DraftRequest) -> AsyncIterator[Sentence | Abstention]:  # noqa: ARG002
+    async def __call__(self, request: DraftRequest) -> AsyncGenerator[Sentence | Abstention, None]:  # noqa: ARG002
         """Draft nothing, for ever."""
         await anyio.sleep_forever()
         yield Sentence(text="")

@@ -13,6 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, Durability
 
 from agents.escalation import EscalationRequest, LocalEscalation
+from graphs.approval import after_approval, approved_anew, asked_about
 from graphs.delivery import Handover, demote, finished, hand_over, pause
 from graphs.effects import abandon, standing
 from graphs.faults import Faults, NoFaults
@@ -20,13 +21,14 @@ from graphs.nodes import after_review
 from graphs.state import State
 from graphs.support import SupportGraph
 from graphs.team import Team
+from graphs.tracing import segment_of, tell_ending, user_of
 from graphs.turn import Turn
 from graphs.withdrawal import withdraw_shown
 from policies.errors import Fenced, HandrailError, NotFound, Overtaken, Unavailable
 from policies.types import JSON, Autonomy, Owner, Reason, to_json
 from policies.types import Turn as Said
 from tools.jobs.ports import Jobs
-from tools.metrics import SEGMENT_SECONDS
+from tools.metrics import DEGRADED, SEGMENT_SECONDS
 from tools.storage import conversations, events, reviews, runs, vault
 from tools.storage.checkpoints import Checkpoints, keep
 from tools.storage.conversations import Conversation
@@ -34,6 +36,7 @@ from tools.storage.events import NewEvent
 from tools.storage.reviews import Review
 from tools.storage.runs import Pending, Run
 from tools.storage.store import Store, Tx, Workspace
+from tools.telemetry.spans import SILENCE, Span, Telemetry, here
 from tools.tracing import bound, note
 
 log = logging.getLogger("handrail.segments")
@@ -70,18 +73,21 @@ class Segments:
     attempts: int
     faults: Faults = field(default_factory=NoFaults)
     at_work: dict[str, anyio.CancelScope] = field(default_factory=dict)
+    telemetry: Telemetry = SILENCE
 
     async def work(self, args: JSON) -> None:
         """Do a segment's job: run it to its end. A stale attempt stops silently; nothing else does.
 
         Raises ``Unavailable`` when not even a handover could be stored.
         """
+        args = dict(args)
+        traceparent = args.pop("traceparent", None)
         pending = Pending(**args)
         ids = {"run": pending.run_id, "conversation": pending.conversation_id}
         with anyio.CancelScope() as scope, bound(**ids):
             self.at_work[pending.run_id] = scope
             try:
-                await self._work(pending)
+                await self._work(pending, traceparent)
             finally:
                 self.at_work.pop(pending.run_id, None)
 
@@ -90,7 +96,7 @@ class Segments:
         if scope := self.at_work.get(run_id):
             scope.cancel()
 
-    async def _work(self, pending: Pending) -> None:
+    async def _work(self, pending: Pending, traceparent: str | None) -> None:
         workspace = self.store.in_workspace(pending.workspace_id)
         try:
             claimed = await workspace.write(lambda tx: claim(tx, pending), durable=False)
@@ -99,10 +105,18 @@ class Segments:
         if claimed is None:
             return
         note(trace=claimed.run.trace_id)
+        who = claimed.conversation
+        user = user_of(self.store.sealer, workspace.id, who.customer)
+        about = segment_of(claimed.run, who=who.assistant, user=user, traceparent=traceparent)
+        with self.telemetry.segment(about) as span:
+            await self._work_on(workspace, claimed, span)
+
+    async def _work_on(self, workspace: Workspace, claimed: Claimed, span: Span) -> None:
         await self.faults.at("claimed")
         turn = await self._turn(workspace, claimed)
         try:
             waits = await self._to_its_end(turn, claimed)
+            tell_ending(span, turn, waits=waits)
         except Fenced:
             # Its checkpoints are left alone: they may be those of the attempt that owns the run by now.
             await self._require_newer(workspace, claimed.run)
@@ -206,10 +220,16 @@ class Segments:
         held = await graph.aget_state(config)
         review = await turn.workspace.read(lambda tx: reviews.latest_of_run(tx, claimed.run.id))
         # What a person has approved is what the row says, whoever wrote the checkpoint.
-        true = review is None or not held.interrupts or held.values.get("sentences") == review.draft
+        true = review is None or not held.interrupts or asked_about(held.values, review.kind) == review.draft
         if held.next and true:
             return Command(resume=answer) if held.interrupts else None
         await self._prune_own(turn)
+        if review and review.kind == reviews.APPROVE_ACTION:
+            if answer["decision"] == "approve":
+                return _initial(claimed) | approved_anew(review.draft[0])
+            step = after_approval({**_initial(claimed), "pending": review.draft[0]}, answer)
+            await graph.aupdate_state(config, _initial(claimed) | step, as_node="approve")
+            return None
         await graph.aupdate_state(config, _rebuilt(claimed, review, answer), as_node="review")
         return None
 
@@ -250,6 +270,8 @@ class Segments:
             )
         )
         turn.note("degraded", {"dependency": code, "fallback": "a person"})
+        DEGRADED.labels(code).inc()
+        here().fail(code)
         await hand_over(turn, Handover(brief=brief, sentences=(), outcome="degraded"))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from graphs.accept import Accepted, Beginning, Request, accept, begin, cancel, decide, expire
@@ -14,6 +14,8 @@ from graphs.hub import Hub
 from graphs.privacy import Privacy
 from graphs.replay import RESYNC, next_of_run
 from graphs.takeover import require_staff
+from graphs.tracing import score_of
+from graphs.usage import Usage
 from graphs.views import (
     ConversationView,
     Reader,
@@ -23,6 +25,11 @@ from graphs.views import (
     review_view,
     run_view,
 )
+from graphs.workflows.answering import KIND
+from graphs.workflows.definitions import Workflow
+from graphs.workflows.desk import Workflows
+from graphs.workflows.plain import texts
+from graphs.workflows.views import WorkflowRunView, workflow_run_view
 from graphs.writing import findings, readable
 from policies.attributes import require_declared
 from policies.errors import Conflict, InputError, NotFound
@@ -35,6 +42,7 @@ from tools.storage.conversations import Conversation
 from tools.storage.reviews import Review
 from tools.storage.runs import Run
 from tools.storage.store import Store, StoredEvent, Tx, Workspace
+from tools.telemetry.spans import SILENCE, Score, Telemetry, here
 from tools.tracing import note
 
 ENDINGS = frozenset({"run.paused", "run.finished"})
@@ -56,6 +64,10 @@ class Service:
     """Drops what this process remembers of recent texts."""
     finder: PersonalDataFinder | None = None
     """Finds what is masked beside what patterns tell; looked for before a transaction, masked in it."""
+    defined: Mapping[str, Workflow] = field(default_factory=dict)
+    """The assistant's workflows."""
+    telemetry: Telemetry = SILENCE
+    """Is told what people thought of drafts."""
 
     @property
     def desk(self) -> Desk:
@@ -73,6 +85,16 @@ class Service:
         return Privacy(
             store=self.store, prune=self.prune, scrub=self.scrub, finder=self.finder, forget=self.forget
         )
+
+    @property
+    def workflows(self) -> Workflows:
+        """What those ask for who run workflows."""
+        return Workflows(store=self.store, jobs=self.jobs, assistant=self.assistant, defined=self.defined)
+
+    @property
+    def usage(self) -> Usage:
+        """What those who watch the costs ask for."""
+        return Usage(store=self.store)
 
     async def create_conversation(
         self,
@@ -122,6 +144,7 @@ class Service:
             assistant=self.assistant.name,
             text=text,
             key=idempotency_key,
+            traceparent=here().traceparent,
         )
         limit = self.assistant.policy.limits.message_characters
         version = self.assistant.version
@@ -167,6 +190,7 @@ class Service:
 
         One ``resync`` stands for events that are kept no more, which only a run that has ended can lack.
         """
+        await self.run(principal, run_id)
         workspace, reader = self.store.in_workspace(principal.workspace_id), Reader(principal)
         async with aclosing(self._run_batches(workspace, run_id, after)) as batches:
             async for batch in batches:
@@ -226,12 +250,28 @@ class Service:
                 return
 
     async def run(self, principal: Principal, run_id: str) -> Run:
-        """Return a run's row; raises ``NotFound``."""
-        return await self.store.in_workspace(principal.workspace_id).read(lambda tx: runs.get(tx, run_id))
+        """Return a run's row; raises ``NotFound``, and refuses customers one of a workflow."""
+        run = await self.store.in_workspace(principal.workspace_id).read(lambda tx: runs.get(tx, run_id))
+        if run.alone:
+            require_staff(principal)
+        return run
 
     async def get_run(self, principal: Principal, run_id: str) -> RunView:
-        """Return how a run stands and what it said."""
-        return await self.store.in_workspace(principal.workspace_id).read(lambda tx: run_view(tx, run_id))
+        """Return how a run stands and what it said; raises ``NotFound``, and ``Conflict`` for a workflow's run."""
+        shown = await self.show_run(principal, run_id)
+        if isinstance(shown, WorkflowRunView):
+            raise Conflict(f"The run {run_id} is a workflow's.", code="run.workflow")
+        return shown
+
+    async def show_run(self, principal: Principal, run_id: str) -> RunView | WorkflowRunView:
+        """Return how a run stands: what it said, or, of a workflow, what it was given and came to, for staff."""
+        await self.run(principal, run_id)
+
+        def read(tx: Tx) -> RunView | WorkflowRunView:
+            run = runs.get(tx, run_id)
+            return workflow_run_view(tx, run) if run.alone else run_view(tx, run_id)
+
+        return await self.store.in_workspace(principal.workspace_id).read(read)
 
     async def explain(self, principal: Principal, run_id: str) -> list[JSON]:
         """Return the decisions of a run, in order, for staff; ``audit.explanation`` is for customers too."""
@@ -243,12 +283,13 @@ class Service:
 
         return await self.store.in_workspace(principal.workspace_id).read(read)
 
-    async def cancel(self, principal: Principal, run_id: str) -> RunView:
+    async def cancel(self, principal: Principal, run_id: str) -> RunView | WorkflowRunView:
         """Stop a run; raises ``Conflict`` when it has ended already."""
+        await self.run(principal, run_id)
         workspace = self.store.in_workspace(principal.workspace_id)
         await workspace.write(lambda tx: cancel(tx, run_id, principal))
         await self.prune(run_id)
-        return await self.get_run(principal, run_id)
+        return await self.show_run(principal, run_id)
 
     async def list_reviews(
         self, principal: Principal, *, status: str | None = "open", limit: int = 100
@@ -273,13 +314,21 @@ class Service:
         """
         workspace = self.store.in_workspace(principal.workspace_id)
         # An edited text is stripped before it is masked.
-        said = answer.get("text") or ""
-        found = await findings(self.finder, said, said.strip(), answer.get("note"))
+        said = str(answer.get("text") or "")
+        found = await findings(self.finder, said.strip(), *texts(list(answer.values())))
 
-        def work(tx: Tx) -> Review:
-            return review_view(tx, decide(tx, review_id, answer, principal.id, jobs=self.jobs, found=found))
+        caller = here().traceparent
 
-        return await workspace.write(work)
+        def work(tx: Tx) -> tuple[Review, Score | None]:
+            if reviews.get(tx, review_id).kind == KIND:
+                require_staff(principal)
+            closed = decide(tx, review_id, answer, principal.id, jobs=self.jobs, found=found, traceparent=caller)
+            return review_view(tx, closed), score_of(tx, closed)
+
+        review, score = await workspace.write(work)
+        if score:
+            self.telemetry.score(score)
+        return review
 
     async def expire_review(self, args: JSON) -> None:
         """Do the job of a review whose time has run out: its breach action, unless somebody has answered it."""

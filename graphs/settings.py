@@ -68,7 +68,21 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         default=15.0, ge=1, description="A worker that is silent for longer is taken for dead (PostgreSQL)."
     )
+    model_cache: int = Field(
+        default=1024,
+        ge=0,
+        description="Replies of language models that are kept in memory, for an hour; 0 keeps none.",
+    )
     event_days: int = Field(default=30, ge=1, description="Days for which events can be read again.")
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Where traces are sent, over OTLP and HTTP, such as http://127.0.0.1:4318; "
+        "OTEL_EXPORTER_OTLP_ENDPOINT when absent, nowhere when that is absent too.",
+    )
+    trace_content: bool = Field(
+        default=False,
+        description="Whether traces hold the contents of messages, with placeholders for personal data.",
+    )
 
 
 def read_settings(**given: Any) -> Settings:
@@ -88,7 +102,7 @@ def read_settings(**given: Any) -> Settings:
 
 
 def secret(variable: str) -> SecretStr | None:
-    """Return what an environment variable holds, such as the key of a provider of models; None when it is empty."""
+    """Return what an environment variable holds, such as the key of a provider; None when it is empty."""
     text = os.environ.get(variable, "").strip()
     return SecretStr(text) if text else None
 

@@ -42,6 +42,14 @@ class State(TypedDict, total=False):
     passages: list[JSON]
     actions: list[JSON]
     """What was done for the intent: name, status and result of each action, with placeholders."""
+    arguments: JSON
+    """What each action is told, by its name: values from the conversation, and the names of all others."""
+    todo: list[str]
+    """Actions that change something, or wait for a person, and are not done yet."""
+    pending: JSON
+    """The action that a person is asked about, with what it is told."""
+    approved: JSON
+    """Actions that a person has approved, each with what it may be told."""
     sentences: list[JSON]
     """Sentences that passed the gate, in order."""
     rejected: list[str]

@@ -1,4 +1,4 @@
-"""The support graph: intake, route, retrieve, act, draft, check, then deliver, review or escalate."""
+"""The support graph: intake, route, retrieve, act, effect, draft, check, then deliver, review or escalate."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from graphs import nodes
 from graphs.actions import act
+from graphs.approval import approve, effect
 from graphs.drafting import draft
 from graphs.state import State
 from graphs.turn import Turn
@@ -18,14 +19,16 @@ EDGES: dict[str, list[str]] = {
     "intake": ["route", "escalate"],
     "route": ["retrieve", "act", "draft", "escalate"],
     "retrieve": ["act", "draft", "escalate"],
-    "act": ["draft", "escalate"],
+    "act": ["effect", "draft", "escalate"],
+    "effect": ["approve", "draft", "escalate"],
+    "approve": ["effect", "escalate"],
     "draft": ["draft", "check", "escalate"],
     "check": ["deliver", "review", "escalate"],
     "review": ["deliver", "escalate"],
 }
 
 
-ELSEWHERE = {"act": act, "draft": draft}
+ELSEWHERE = {"act": act, "effect": effect, "approve": approve, "draft": draft}
 
 
 def build_support_graph() -> SupportGraph:

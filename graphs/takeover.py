@@ -181,7 +181,7 @@ def _end(tx: Tx, run: Run, principal: Principal) -> None:
     runs.end(tx, run.id, HANDED_OVER)
     abandon(tx, run)
     withdraw_shown(tx, run, HANDED_OVER)
-    told = _suggested(tx, run, review) if review else []
+    told = _suggested(tx, run, review) if review and review.kind == reviews.APPROVE_REPLY else []
     events.append(tx, run.conversation_id, [*told, finished(HANDED_OVER)], run_id=run.id)
     reason = {"code": "takeover.ended", "text": f"{principal.id} has taken the conversation over."}
     body = {**_body(principal, HANDED_OVER), "reasons": [reason], "trace_id": run.trace_id}

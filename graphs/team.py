@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agents.arguments import Arguments, ArgumentsRequest, LocalArguments
 from agents.checker import AnswerRequest, SentenceRequest
 from agents.drafter import DraftRequest
 from agents.escalation import EscalationRequest
@@ -29,10 +30,14 @@ class Router(Protocol):
 
 
 class Drafter(Protocol):
-    """Writes an answer from passages, sentence by sentence, or abstains as its first and only item."""
+    """Writes an answer from passages, sentence by sentence, or abstains as its first and only item.
 
-    def __call__(self, request: DraftRequest) -> AsyncIterator[Sentence | Abstention]:
-        """Draft one answer."""
+    An ``Abstention`` may also be the last item, after sentences: the answer has broken off, or what is left of the
+    question has no answer. Then no sentence of it stands; what was sent is to be withdrawn.
+    """
+
+    def __call__(self, request: DraftRequest) -> AsyncGenerator[Sentence | Abstention, None]:
+        """Draft one answer; whoever stops early closes it, which ends a model's reply."""
         ...
 
 
@@ -53,6 +58,14 @@ class Escalation(Protocol):
 
     async def __call__(self, request: EscalationRequest) -> Brief:
         """Write one brief."""
+        ...
+
+
+class Filler(Protocol):
+    """Finds what an action is told."""
+
+    async def __call__(self, request: ArgumentsRequest) -> Arguments:
+        """Fill in one action's arguments."""
         ...
 
 
@@ -82,6 +95,8 @@ class Team:
     """Finds names and addresses; without it, patterns alone say what is personal data."""
     actions: Mapping[str, Action] = field(default_factory=dict)
     """What can be done for an intent, by the name that intents.yaml uses."""
+    arguments: Filler = field(default_factory=LocalArguments)
+    """Finds what an action is told."""
     models: Models | None = None
     """What agents ask language models through; None where all is done locally."""
     spending: Spending | None = None

@@ -31,6 +31,8 @@ from tools.storage.events import NewEvent
 from tools.storage.ledger import Decision
 from tools.storage.runs import Run
 from tools.storage.store import Tx, Workspace
+from tools.telemetry import names
+from tools.telemetry.spans import span
 
 FLUSH_SECONDS = 0.05
 STEPS_PER_ATTEMPT = 1000
@@ -136,11 +138,13 @@ class Turn:
     async def step(self, name: str) -> AsyncIterator[JSON]:
         """Bracket a step with its events; what is put into the yielded mapping is reported at the end."""
         self.note("step.started", {"name": name}, staff=True)
-        await self.faults.at(name)
-        report: JSON = {}
-        began = time.perf_counter()
-        yield report
-        elapsed = time.perf_counter() - began
+        with span("step", name, {names.STEP: name}) as it:
+            await self.faults.at(name)
+            report: JSON = {}
+            began = time.perf_counter()
+            yield report
+            elapsed = time.perf_counter() - began
+            it.set({f"handrail.{key}": each for key, each in report.items() if isinstance(each, int | float)})
         STEP_SECONDS.labels(name).observe(elapsed)
         self.note("step.finished", {"name": name, "ms": round(elapsed * 1000, 2), **report}, staff=True)
         if self.team.resumes:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from graphs.replay import last_number
 from policies.personal_data import PLACEHOLDER, reveal
 from policies.types import JSON, Principal
 from tools.storage import conversations, events, ledger, reviews, runs, vault
@@ -111,7 +112,7 @@ def review_view(tx: Tx, review: Review) -> Review:
 def before_next(tx: Tx, run_id: str, after: int) -> int:
     """Return the conversation's number right before the run's next event after its own number ``after``."""
     # Read first: what is committed between the two reads comes after it.
-    last = conversations.get(tx, runs.get(tx, run_id).conversation_id).last_event
+    last = last_number(tx, runs.get(tx, run_id).conversation_id)
     page = events.of_run(tx, run_id, after=after)
     return page[0].seq - 1 if page else last
 

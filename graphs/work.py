@@ -13,18 +13,26 @@ from tools.storage.runs import Pending
 from tools.storage.store import stamp
 
 SEGMENT = "segment"
+WORKFLOW = "workflow"
 EXPIRE = "review.expire"
 KEEP_HOUSE = "house.keep"
-QUEUES = ("turns", "timers", "house")
+WORKFLOWS = "workflows"
+QUEUES = ("turns", "timers", "house", WORKFLOWS)
 
 
-def segment_job(pending: Pending) -> Job:
-    """Return the job that works on a run; those of one conversation take turns."""
-    return Job(task=SEGMENT, queue="turns", args=asdict(pending), lock=conversation_lock(pending))
+def segment_job(pending: Pending, traceparent: str | None = None) -> Job:
+    """Return the job that works on a run; those of one conversation take turns, a workflow's has its own lock.
+
+    ``traceparent`` is the span of the request that asks for it, where spans are recorded.
+    """
+    args = asdict(pending) | ({"traceparent": traceparent} if traceparent else {})
+    if pending.alone:
+        return Job(task=WORKFLOW, queue=WORKFLOWS, args=args, lock=conversation_lock(pending))
+    return Job(task=SEGMENT, queue="turns", args=args, lock=conversation_lock(pending))
 
 
 def conversation_lock(pending: Pending) -> str:
-    """Return what the segments of one conversation have in common."""
+    """Return what the segments of one conversation have in common, or those of a run that belongs to none."""
     return f"{pending.workspace_id}/{pending.conversation_id}"
 
 

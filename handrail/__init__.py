@@ -1,7 +1,8 @@
 """Handrail: AI workflow assistants with people in the loop, self-hosted.
 
-An app imports ``Client`` from here and nothing else; that brings none of our flat package names (``agents``,
-``tools``, ``server`` ...) into its process. The command line and the server call ``use_own_packages`` first.
+An app imports ``Client`` from here, and its assistant's Python files import ``tool`` and what goes with it; that
+brings none of our flat package names (``agents``, ``tools``, ``server`` ...) into its process. The command line
+and the server call ``use_own_packages`` first.
 """
 
 from __future__ import annotations
@@ -12,8 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from handrail.client import Client
+    from handrail.graphing import WorkflowContext, ask, graph
+    from handrail.tooling import Found, Refused, ToolContext, tool
 
-__all__ = ["Client", "use_own_packages"]
+__all__ = [
+    "Client",
+    "Found",
+    "Refused",
+    "ToolContext",
+    "WorkflowContext",
+    "ask",
+    "graph",
+    "tool",
+    "use_own_packages",
+]
 __version__ = "0.1.0"
 
 
@@ -29,4 +42,12 @@ def __getattr__(name: str) -> Any:
         from handrail.client import Client
 
         return Client
+    if name in ("Found", "Refused", "ToolContext", "tool"):
+        from handrail import tooling
+
+        return getattr(tooling, name)
+    if name in ("WorkflowContext", "ask", "graph"):
+        from handrail import graphing
+
+        return getattr(graphing, name)
     raise AttributeError(f"module 'handrail' has no attribute {name!r}")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 import typer.core
 from rich.console import Console
 
 from handrail import use_own_packages
+from handrail.evaluation import evals
 
 T = TypeVar("T")
 # Plain help shows Typer's escapes for Rich ("\\[required]") as they are, unless it thinks Rich away.
@@ -23,7 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-evals = typer.Typer(help="Measure an assistant, or a part of it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(evals, name="eval")
 database = typer.Typer(help="Look after the database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(database, name="db")
@@ -34,6 +35,9 @@ app.add_typer(policies, name="policy")
 
 privacy = typer.Typer(help="Give people their data, or erase it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(privacy, name="privacy")
+
+workflows = typer.Typer(help="Run an assistant's own workflows.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(workflows, name="workflow")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -182,6 +186,32 @@ def doctor(assistant: AssistantOption = None, data: DataOption = None) -> None:
 
     healthy = examine(lambda: _settings(assistant, data), out)
     raise typer.Exit(0 if healthy else 1)
+
+
+@app.command()
+def usage(
+    by: Annotated[
+        Literal["day", "intent", "conversation", "run"], typer.Option(help="What the sums are of.")
+    ] = "day",
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="The first day, in UTC.")
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="The last day, which counts too."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many sums.")] = 100,
+    after: Annotated[str | None, typer.Option(help="Go on behind this name.")] = None,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Say what language models cost, and what kept replies have saved."""
+    from handrail.usage import show_usage
+    from tools.models.costs import Wanted
+
+    days = {"first": first and first.date(), "last": last and last.date()}
+    wanted = Wanted(by=by, after=after, limit=limit, **days)
+    _run(lambda: show_usage(_settings(None, data), out, wanted, as_json=as_json))
 
 
 @database.command("upgrade")
@@ -348,24 +378,30 @@ def privacy_withdraw(
     _run(lambda: withdraw_consent(_settings(None, data, workspace=workspace), out, subject, scopes or ()))
 
 
-@evals.command("run")
-def eval_run(
-    suites: Annotated[list[Path], typer.Argument(help="Suite files.")],
-    data: Annotated[
-        Path | None, typer.Option("--data", help="The folder that ${DATA} in suites stands for.")
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write every case to this file.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Cases at once.")] = 4,
+@workflows.command("run")
+def workflow_run(
+    name: Annotated[str, typer.Argument(help="The workflow, as assistant.yaml names it.")],
+    file: Annotated[Path, typer.Argument(metavar="INPUT.jsonl", help="JSON lines, one input on each.")],
+    result: Annotated[Path | None, typer.Option("--out", help="The file; standard output by default.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Run anew what was run already today.")] = False,
+    assistant: AssistantOption = None,
+    data: DataOption = None,
 ) -> None:
-    """Run suites; exits 0 when their gates hold, 2 when one fails, 1 for errors."""
-    from evals.cli import run_command
+    """Run a workflow on every line; exits 0 when none failed, 2 when some did, 1 for errors.
 
-    def work() -> int:
-        cache = _settings(None, None).data / "cache"
-        return run_command(suites, data, json_file, cache=cache, concurrency=concurrency)
+    A repeated call goes on where the first one stopped, within a day.
+    """
+    from handrail.workflow import run_file
 
-    code = _guarded(work)
-    raise typer.Exit(code)
+    _run(lambda: run_file(_settings(assistant, data), err, name, file, out=result, again=again))
+
+
+@workflows.command("list")
+def workflow_list(assistant: AssistantOption = None, data: DataOption = None) -> None:
+    """Say which workflows an assistant has."""
+    from handrail.workflow import list_workflows
+
+    _run(lambda: list_workflows(_settings(assistant, data), out))
 
 
 def main() -> None:

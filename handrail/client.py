@@ -6,7 +6,7 @@ It imports nothing of ours, so an app may have packages named like our folders.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +91,10 @@ class Client:
         reviews: list[JSON] = (await self._call("GET", "/v1/reviews"))["reviews"]
         return reviews
 
+    async def usage(self, **asked: str | int | None) -> JSON:
+        """Return what language models cost; ``asked`` are the parameters of ``GET /v1/usage``."""
+        return await self._call("GET", "/v1/usage", params=_given(**asked))
+
     async def conversations(
         self,
         *,
@@ -130,6 +134,33 @@ class Client:
         ]
         return found
 
+    async def workflows(self) -> list[JSON]:
+        """Return the assistant's workflows, with the schemas of what they take and return."""
+        found: list[JSON] = (await self._call("GET", "/v1/workflows"))["workflows"]
+        return found
+
+    async def check_inputs(self, name: str, inputs: Sequence[Any]) -> list[JSON]:
+        """Return what a workflow finds wrong with inputs: ``{"index", "pointer", "detail"}``; nothing is run."""
+        path = f"/v1/workflows/{name}/runs:check"
+        wrong: list[JSON] = (await self._call("POST", path, json={"inputs": list(inputs)}))["errors"]
+        return wrong
+
+    async def run_workflow(
+        self, name: str, given: Any, *, subject: str | None = None, key: str | None = None
+    ) -> JSON:
+        """Run a workflow on one input, once for each ``key``; return the run once it has ended or waits.
+
+        ``subject`` is the id of the person whom it is about.
+        """
+        headers = {"Prefer": "wait=60", **({"Idempotency-Key": key} if key else {})}
+        body = {"input": given, **_given(subject=subject)}
+        run = await self._call("POST", f"/v1/workflows/{name}/runs", json=body, headers=headers)
+        while run["status"] in ("queued", "running"):
+            async for _ in self._stream(f"/v1/runs/{run['run_id']}/events"):
+                pass
+            run = await self.get_run(run["run_id"])
+        return run
+
     async def _call(self, method: str, path: str, **how: Any) -> JSON:
         response = await self.http.request(method, path, **how)
         if response.is_error:
@@ -137,10 +168,12 @@ class Client:
         answer: JSON = response.json()
         return answer
 
-    async def _stream(self, path: str, body: JSON) -> AsyncIterator[JSON]:
+    async def _stream(self, path: str, body: JSON | None = None) -> AsyncIterator[JSON]:
+        """Post a body, or read a stream that there is, and yield its events."""
         from httpx_sse import aconnect_sse
 
-        async with aconnect_sse(self.http, "POST", path, json=body) as source:
+        how: JSON = {} if body is None else {"json": body}
+        async with aconnect_sse(self.http, "GET" if body is None else "POST", path, **how) as source:
             if source.response.is_error:
                 await source.response.aread()
                 raise _told(source.response)

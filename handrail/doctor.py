@@ -29,7 +29,7 @@ def examine(load: Callable[[], Settings], out: Console) -> bool:
     except HandrailError as error:
         out.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
         return False
-    checks = (_variables, _python, _packages, _weights, _disk, _assistant, _models, _data, _server)
+    checks = (_variables, _python, _packages, _weights, _disk, _assistant, _models, _workflows, _data, _server)
     results = [_told(check, settings, out) for check in checks]
     return all(results)
 
@@ -87,6 +87,17 @@ def _assistant(settings: Settings) -> str:
 
     assistant = load_assistant(settings.assistant)
     return f"assistant {assistant.name}: {len(assistant.intents)} intents, {len(assistant.rules)} rules"
+
+
+def _workflows(settings: Settings) -> str:
+    from tools.assistants import load_assistant
+
+    assistant = load_assistant(settings.assistant)
+    if not assistant.file.workflows:
+        return "no workflows"
+    from graphs.workflows.definitions import load_workflows
+
+    return f"workflows {', '.join(load_workflows(assistant))}"
 
 
 def _models(settings: Settings) -> str:

@@ -5,11 +5,11 @@ Both speak plain JSON in the shapes of the HTTP API.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from handrail.client import JSON, Client
 
@@ -49,6 +49,18 @@ class Door(Protocol):
 
     async def search(self, query: str, limit: int) -> list[JSON]:
         """Return the passages nearest to a query."""
+        ...
+
+    async def workflows(self) -> list[JSON]:
+        """Return the assistant's workflows, with the schemas of what they take and return."""
+        ...
+
+    async def check_inputs(self, name: str, inputs: Sequence[Any]) -> list[JSON]:
+        """Return what a workflow finds wrong with inputs: ``{"index", "pointer", "detail"}``; nothing is run."""
+        ...
+
+    async def run_workflow(self, name: str, given: Any, *, key: str | None = None) -> JSON:
+        """Run a workflow on one input, once for each ``key``; return the run once it has ended or waits."""
         ...
 
 
@@ -107,6 +119,27 @@ class LocalClient:
         """Return the passages nearest to a query."""
         result = await self.product.knowledge.search(query, audience="staff", limit=limit)
         return [asdict(passage) for passage in result.passages]
+
+
+    async def workflows(self) -> list[JSON]:
+        """Return the assistant's workflows."""
+        return self.product.service.workflows.listed(self.product.principal)
+
+    async def check_inputs(self, name: str, inputs: Sequence[Any]) -> list[JSON]:
+        """Return what a workflow finds wrong with inputs."""
+        return self.product.service.workflows.check(self.product.principal, name, inputs)
+
+    async def run_workflow(self, name: str, given: Any, *, key: str | None = None) -> JSON:
+        """Run a workflow on one input; return the run once it has ended or waits."""
+        from graphs.workflows.desk import Item
+
+        service, principal = self.product.service, self.product.principal
+        if self.product.settings.database_url is not None:
+            await _require_worker(self.product)
+        started = await service.workflows.start(principal, name, Item(input=given), idempotency_key=key)
+        async for _ in service.run_events(principal, started.run_id):
+            pass
+        return asdict(await service.show_run(principal, started.run_id))
 
 
 async def _require_worker(product: Product) -> None:

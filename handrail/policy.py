@@ -22,9 +22,18 @@ from policies.promises import Phrasebook, prohibited
 from policies.rules import Rule, RuleOutcome, Trial, evaluate, try_rules
 from policies.rulings import after_check, after_route, answer_facts, doubts, route_facts
 from policies.types import JSON, Intent, Outcome, Reason, Route, Sentence, to_json
-from tools.assistants import MODELS, Assistant, assistant_of, load_assistant, parse_yaml, read_files
+from tools.assistants import (
+    MODELS,
+    Assistant,
+    assistant_of,
+    load_assistant,
+    parse_yaml,
+    read_files,
+    require_offered,
+)
 from tools.clock import SystemClock
 from tools.guards.phrases import load_wording
+from tools.own_actions import load_actions
 
 if TYPE_CHECKING:
     from graphs.settings import Settings
@@ -53,13 +62,19 @@ def check_policy(path: Path, out: Console) -> None:
     put to the guards that need no model.
     """
     if path.is_dir():
-        require_own_words(load_assistant(path))
+        _require_sound(load_assistant(path))
     elif path.name in MODELS and all((path.parent / name).is_file() for name in MODELS):
-        require_own_words(assistant_of(path.parent, read_files(path.parent)))
+        _require_sound(assistant_of(path.parent, read_files(path.parent)))
     else:
         text = _text(path)
         require_decent(fixed_texts(path, text, parse_yaml(path, text, MODELS.get(path.name, PolicyFile))))
     out.print(f"{path}: nothing is wrong.", markup=False, soft_wrap=True)
+
+
+def _require_sound(assistant: Assistant) -> None:
+    require_own_words(assistant)
+    servers = (name for server in assistant.file.mcp.values() for name in server.tools)
+    require_offered(assistant, {*load_actions(assistant, Path()), *servers})
 
 
 def _text(path: Path) -> str:
@@ -145,7 +160,8 @@ def tell(assistant: Assistant, found: Route, message: Message, text: str, langua
         on_answer = [rule for rule in assistant.rules if rule.on == "answer"]
         trials += try_rules(on_answer, facts)
         ruled = evaluate(on_answer, facts)
-    waits = [rule for rule in assistant.rules if rule.on == "answer" and message.reply is None]
+    tried = ("route", "answer") if message.reply is not None else ("route",)
+    waits = [rule for rule in assistant.rules if rule.on not in tried]
     goes_on = outcome not in (Outcome.ESCALATE, Outcome.BLOCK)
     final = after_check(autonomy, ruled.outcome) if goes_on else outcome
     said = (ruling.say or assistant.policy.answers.get(found.intent or "")) if goes_on else None
@@ -239,6 +255,12 @@ def show(story: JSON, out: Console) -> None:
     out.print(f"what follows: {follows(story)}", markup=False, soft_wrap=True)
 
 
+_LATER = {
+    "action": "asked before an action is done",
+    "answer": "asked once there is an answer (--reply TEXT tries one)",
+}
+
+
 def _budget(budget: JSON) -> str:
     much = " and ".join(f"{name} {budget[name]:,}" for name in ("money", "tokens") if name in budget)
     return f"{much}; at 80 % {budget['at_80']}, at 100 % {budget['at_100']}"
@@ -246,7 +268,7 @@ def _budget(budget: JSON) -> str:
 
 def _why(rule: JSON) -> tuple[str, str]:
     if rule["fired"] is None:
-        return "later", "asked once there is an answer (--reply TEXT tries one)"
+        return "later", _LATER[rule["on"]]
     # The message itself stands above.
     shown = {name: value for name, value in rule["facts"].items() if name not in ("text", "reply")}
     used = ", ".join(f"{name} = {orjson.dumps(value).decode()}" for name, value in shown.items())

@@ -99,8 +99,9 @@ async def export_subject(settings: Settings, err: Console, subject: str, path: P
         sys.stdout.buffer.flush()
     else:
         _write(path, text)
-    count = len(found["conversations"])
-    err.print(f"{_many(count, 'conversation')}." if count else _NOTHING, markup=False)
+    count, about = len(found["conversations"]), len(found["workflow_runs"])
+    runs = f" and {_many(about, 'workflow run')}" if about else ""
+    err.print(f"{_many(count, 'conversation')}{runs}." if count or about else _NOTHING, markup=False)
 
 
 def _write(path: Path, text: bytes) -> None:

@@ -16,7 +16,7 @@ import cel
 
 from policies.personal_data import KINDS
 
-Stage = Literal["route", "answer"]
+Stage = Literal["route", "action", "answer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,12 @@ class Fact:
     about: str
     like: Any
     """A value that it may have, to try expressions on."""
-    answer_only: bool = False
-    """Whether only rules with ``on: answer`` have it."""
+    only: Stage | None = None
+    """The one kind of rules that has it, if others lack it."""
+
+    def known(self, on: Stage) -> bool:
+        """Say whether rules of this kind have it."""
+        return self.only is None or self.only == on
 
 
 FACTS: dict[str, Fact] = {
@@ -56,21 +60,34 @@ FACTS: dict[str, Fact] = {
         like=["email"],
     ),
     "turns": Fact(type="int", about="how many messages the customer sent before this one", like=1),
-    "reply": Fact(type="string", about="the answer as it would be sent", like="Hello.", answer_only=True),
+    "action": Fact(
+        type="string", about="the name of the action that is about to be done", like="send_money", only="action"
+    ),
+    "arguments": Fact(
+        type="map(string, dyn)",
+        about="what the action is told, by the names of its parameters; numbers are doubles",
+        like={},
+        only="action",
+    ),
+    "reply": Fact(type="string", about="the answer as it would be sent", like="Hello.", only="answer"),
     "reply_amounts": Fact(
-        type="list(double)", about="amounts of money in the answer", like=[20.0], answer_only=True
+        type="list(double)", about="amounts of money in the answer", like=[20.0], only="answer"
     ),
     "sources": Fact(
-        type="list(string)", about="the documents that the answer cites", like=["a.md"], answer_only=True
+        type="list(string)", about="the documents that the answer cites", like=["a.md"], only="answer"
     ),
     "support": Fact(
         type="double",
         about="the checker's probability that the answer answers the question, 0 to 1",
         like=0.9,
-        answer_only=True,
+        only="answer",
     ),
 }
 
+_KNOWN: dict[str | None, str] = {
+    "answer": "once there is an answer",
+    "action": "when an action is about to be done",
+}
 _ON_TEXT = ("size", "contains", "startsWith", "endsWith", "matches")
 _TO_TYPES = ("int", "uint", "double", "string", "bytes", "type", "dyn", "timestamp", "duration")
 _OF_DATES = ("getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek")
@@ -132,10 +149,10 @@ def _bare(expression: str) -> str:
 def _unknown_name(expression: str, program: Any, on: Stage) -> str | None:
     bound = set(_BOUND.findall(_bare(expression)))
     for name in program.variables():
-        if name in FACTS and FACTS[name].answer_only and on != "answer":
-            return f"{name!r} is known once there is an answer; write `on: answer`"
+        if name in FACTS and not FACTS[name].known(on):
+            return f"{name!r} is known {_KNOWN[FACTS[name].only]}; write `on: {FACTS[name].only}`"
         if name not in FACTS and name not in bound and name not in _TYPES:
-            known = ", ".join(each for each, fact in FACTS.items() if on == "answer" or not fact.answer_only)
+            known = ", ".join(each for each, fact in FACTS.items() if fact.known(on))
             return f"{name!r} is no fact; known are {known}"
     for name in program.functions():
         if _WORD.fullmatch(name) and name not in FUNCTIONS:
@@ -164,9 +181,9 @@ def _bad_pattern(expression: str) -> str | None:
 
 def _bad_answer(program: Any, on: Stage, attributes: Mapping[str, str] | None) -> str | None:
     """Try the expression on values of the facts' types."""
-    if attributes is None and "attributes" in program.variables():
+    if (attributes is None and "attributes" in program.variables()) or "arguments" in program.variables():
         return None
-    facts = {name: fact.like for name, fact in FACTS.items() if on == "answer" or not fact.answer_only}
+    facts = {name: fact.like for name, fact in FACTS.items() if fact.known(on)}
     facts["attributes"] = {name: _LIKE[kind] for name, kind in (attributes or {}).items()}
     try:
         answer = program.execute(facts)

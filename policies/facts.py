@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from policies.roots import root
+
 Kind = Literal["money", "percent", "span", "clock", "date", "weekday", "measure", "number"]
 
 # fmt: off
@@ -33,6 +35,8 @@ _UNITS = {
     "oz": "ounce",
     "lb": "pound", "lbs": "pound", "inches": "inch", "feet": "foot", "ft": "foot", "kilograms": "kg",
     "centimeter": "cm", "centimeters": "cm", "cms": "cm", "millimeter": "mm", "millimeters": "mm",
+    "centimetre": "cm", "millimetre": "mm", "kilometer": "km", "kilometre": "km", "metre": "meter",
+    "gigabyte": "gb", "megabyte": "mb", "terabyte": "tb",
     "liter": "liter", "litre": "liter", "litres": "liter", "liters": "liter", "wh": "watt-hour",
 }  # fmt: skip
 
@@ -45,7 +49,8 @@ _NUMBER = rf"(?:{_DIGITS}|(?:{_WORD_NUMBER})(?:-(?:{'|'.join(_SMALL[1:10])}))?)"
 _TO = r"\s?(?:-|–|—|to|or|and|through|until)\s?"
 _SPAN = r"minutes?|mins?|hours?|hrs?|days?|weeks?|wks?|months?|years?|yrs?|seconds?|nights?"
 _MEASURE = (
-    r"inch(?:es)?|feet|foot|ft|cms?|centimeters?|mm|millimeters?|kg|kilograms?|pounds?|lbs?|grams?|miles?|km"
+    r"inch(?:es)?|feet|foot|ft|cms?|centimet(?:er|re)s?|mm|millimet(?:er|re)s?|kg|kilograms?|pounds?|lbs?|grams?|miles?"
+    r"|km|kilomet(?:er|re)s?|met(?:er|re)s?|[kmgt]b|(?:giga|mega|tera)bytes?"
     r"|watt-hours?|wh|lit(?:er|re)s?|ounces?|oz|quarts?|gallons?|yards?|points?|items?|°\s?[cf]|degrees?"
 )
 _MONTH = "|".join(f"{name[:3]}(?:{name[3:]}|\\.)?" if name != "may" else "may" for name in _MONTHS)
@@ -137,12 +142,20 @@ def stated(text: str) -> Stated:
     """Read what a text states."""
     found = facts(text)
     words = {_plain_name(word) for word in _NAMED.findall(text)}
+    words |= {root(word) for word in words}
     return Stated(
         keys=frozenset(fact.key for fact in found),
         values=frozenset(value for fact in found for value in fact.values),
         words=frozenset(words | {part for word in words for part in word.split("-")}),
-        initials=frozenset(each.replace(".", "") for each in _INITIALS.findall(text)),
+        initials=frozenset(each.replace(".", "") for each in _INITIALS.findall(text)) | _shortened(text),
     )
+
+
+def _shortened(text: str) -> frozenset[str]:
+    """Return the initials of names of several words, as people write them short."""
+    groups = (match.group().split() for match in _NAME.finditer(text))
+    found = {"".join(word[0] for word in group) for group in groups if len(group) > 1}
+    return frozenset(found | {short for short, words in _SHORT.items() if words.search(text)})
 
 
 def _is_stated_apart(fact: Fact, known: Stated) -> bool:
@@ -244,11 +257,29 @@ _NAME = re.compile(
 _LED = re.compile(
     r"(?:The|A|An|In|On|At|By|For|From|To|With|Our|Your|His|Her|Their|Its|My|If|When|While|After|Before|Since|Until"
     r"|As|And|But|Or|Both|Each|All|No|Is|Are|Does|Do|Can|Will|Was|It|He|She|They|We|You|This|That|These|Those"
-    r"|Well|Yes|No|Oh|Also|However|Please|What|Who|There|Here|Let|How|Where|Only|Most|Some|Many|Every|Any)"
+    r"|Well|Yes|No|Oh|Also|However|Please|What|Who|There|Here|Let|How|Where|Only|Most|Some|Many|Every|Any|Once"
+    r"|Because|Although|Though|Unless|Should|Between|During|Within|Under|Over|Through|Until|Either|Neither|Unlike"
+    r"|Besides|Then|Just|Still|Not|Never|Nobody|Nothing|Everyone|Everything|Anyone|Anything|Someone|One|Don['’]t"
+    r"|Up|Off|Out|Into|Upon|Per|Via|Like|Whether|Whenever|Wherever|Whatever|Whichever|Such|So|Or|Nor|Yet|Sorry"
+    r"|Good|Great|Sure|Thanks|Thank|Hello|Hi|Dear|[A-Z][a-z]+ly)(?:['’](?:s|re|ve|ll|d|m))?"
 )
 _COMMON = frozenset({*_MONTHS, *_WEEKDAYS, "i'm", "i'll", "i've", "ok"})
 _PEOPLE = ("", "n", "an", "ian", "ese", "ish", "i", "ern", "s", "es")
 """What makes of a place those who are from there."""
+_SHORT = {
+    short: re.compile(rf"\b(?:{words})", re.I)
+    for short, words in {
+        "SMS": "text messages?|texts?",
+        "TV": "television",
+        "PC": "computer",
+        "ID": "identi",
+        "ATM": "cash machine",
+        "US": "united states|american?",
+        "USA": "united states",
+        "UK": "united kingdom|britain|british",
+        "EU": "european union",
+    }.items()
+}
 _NAMED = re.compile(r"[\w&'’]+(?:-[\w&'’]+)*")
 _INITIALS = re.compile(r"\b(?:[A-Z]\.){2,}|\b[A-Z]{2,6}\b")
 
@@ -277,7 +308,7 @@ def missing_names(claim: str, source: str | Stated) -> tuple[str, ...]:
     lacking: list[str] = []
     for group in _groups(claim):
         if len(group) < 2 or "".join(word[0] for word in group) not in known.initials:
-            lacking += [word for word in group if not _is_known(word, known.words)]
+            lacking += [word for word in group if word not in known.initials and not _is_known(word, known.words)]
     return tuple(dict.fromkeys(lacking))
 
 
@@ -286,7 +317,7 @@ def _is_known(name: str, known: frozenset[str]) -> bool:
 
 
 def _is_known_part(part: str, known: frozenset[str]) -> bool:
-    if part in known or len(part) < 2:
+    if part in known or len(part) < 2 or root(part) in known:
         return True
     stems = [part.removesuffix(ending) for ending in _PEOPLE if ending and part.endswith(ending)]
     near = [stem + more for stem in (part, *stems) if len(stem) > 3 for more in (*_PEOPLE, "a", "y", "e")]

@@ -5,6 +5,7 @@ Unknown keys are errors. Reading files and telling lines is the work of ``tools.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -81,7 +82,12 @@ class ModelEntry(Strict):
     connect_seconds: Seconds = 5.0
     first_token_seconds: Seconds = 20.0
     total_seconds: Seconds = 60.0
+    wait_seconds: Seconds = 10.0
     retries: Annotated[int, Field(ge=0, le=10)] = 2
+    first_wait: Seconds = 0.5
+    longest_wait: Seconds = 30.0
+    opens_after: Annotated[int, Field(ge=1, le=10_000)] = 5
+    opens_seconds: Seconds = 30.0
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 8
     requests_a_minute: Annotated[int, Field(ge=1)] | None = None
     tokens_a_minute: Annotated[int, Field(ge=1)] | None = None
@@ -100,6 +106,85 @@ class ModelEntry(Strict):
 
 ModelTier = Literal["small", "large"]
 Task = Literal["route", "act", "draft", "check", "escalate"]
+
+
+PythonPlace = Annotated[str, StringConstraints(pattern=r"^[^:\s]+\.py(:[A-Za-z_]\w*)?$")]
+"""A Python file of the folder, with a function of it where that has another name than what it is listed as."""
+
+
+class WorkflowEntry(Strict):
+    """One workflow; written as its file alone, the rest is as by default."""
+
+    file: PythonPlace
+    """Where the function is that returns its graph; it is called what the workflow is called, unless it says so."""
+    description: str = ""
+    queue: Name | None = None
+    """Who is asked where the graph does not say; the policy's default queue when absent."""
+    priority: Priority = "normal"
+    seconds: Seconds | None = None
+    """After how long a step from one question to the next is given up; HANDRAIL_RUN_SECONDS when absent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_alone(cls, value: Any) -> Any:
+        return {"file": value} if isinstance(value, str) else value
+
+    @property
+    def path(self) -> str:
+        """The file alone."""
+        return self.file.partition(":")[0]
+
+    def function(self, name: str) -> str:
+        """Return what the function of the workflow of this name is called."""
+        return self.file.partition(":")[2] or name.replace("-", "_")
+
+
+class ArgumentEntry(Strict):
+    """How a customer writes one argument of a tool."""
+
+    pattern: Line
+    """A regular expression; its first group, or all of it, is the value."""
+    about: Line
+    """What it is, as a person would say it: ``an order number``."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_a_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"this is no regular expression: {error}") from None
+        return value
+
+
+class ServerTool(Strict):
+    """One tool of a server that speaks MCP; unless it says otherwise, it changes something outside."""
+
+    tool: Line | None = None
+    """What the server calls it; the name it is listed as when absent."""
+    effect: bool = True
+    idempotent: bool = False
+    timeout: Annotated[float, Field(gt=0, le=600)] = 10.0
+    arguments: dict[Line, ArgumentEntry] = Field(default_factory=dict)
+    """Which of its arguments are found in the customer's words, and how."""
+
+
+class ServerEntry(Strict):
+    """One server that speaks MCP: a command that is started, or an address; and which of its tools may be used."""
+
+    command: Annotated[list[Line], Field(min_length=1)] | None = None
+    env: dict[Line, str] = Field(default_factory=dict)
+    """What the command's environment has besides; ``${NAME}`` is taken from ours."""
+    url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
+    tools: Annotated[dict[Name, ServerTool], Field(min_length=1)]
+    start_seconds: Annotated[float, Field(gt=0, le=120)] = 20.0
+    """How long it may take to say which tools it has."""
+
+    @model_validator(mode="after")
+    def _is_reached_one_way(self) -> ServerEntry:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("a server has a `command` or a `url`; write one of them")
+        return self
 
 
 def _listed(value: Any) -> Any:
@@ -127,6 +212,23 @@ class AssistantFile(Strict):
         default_factory=dict
     )
     """Which tiers serve a task, in this order; what is not named, and what no model answers, is done locally."""
+    tools: dict[Name, PythonPlace] = Field(default_factory=dict)
+    """Tools of its own, each with its Python file: ``actions.py``, or ``actions.py:function``."""
+    mcp: dict[Name, ServerEntry] = Field(default_factory=dict)
+    """Servers that speak MCP, by any name, with those of their tools that may be used."""
+    workflows: dict[Name, WorkflowEntry] = Field(default_factory=dict)
+    """Graphs of its own, each with its Python file."""
+
+    @model_validator(mode="after")
+    def _tools_differ(self) -> AssistantFile:
+        no_twins([*self.tools, *(name for server in self.mcp.values() for name in server.tools)], "tool")
+        return self
+
+    @property
+    def python_files(self) -> tuple[str, ...]:
+        """The Python files of the folder that it names."""
+        places = [*self.tools.values(), *(each.file for each in self.workflows.values())]
+        return tuple(dict.fromkeys(place.partition(":")[0] for place in places))
 
     @field_validator("tasks")
     @classmethod

@@ -55,3 +55,8 @@ def _apart(word: str) -> list[str]:
 def roots(text: str) -> list[str]:
     """Return the roots of a text's words in order, without those that carry no meaning of their own."""
     return [root(each) for each in tokens(text) if each not in _IDLE]
+
+
+def is_idle(word: str) -> bool:
+    """Say whether a word carries no meaning of its own."""
+    return word.lower() in _IDLE

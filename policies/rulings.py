@@ -49,6 +49,17 @@ def _plain(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def action_facts(name: str, arguments: JSON) -> JSON:
+    """Return the facts that rules on an action see besides those of the route."""
+    return {"action": name, "arguments": {key: _doubles(value) for key, value in arguments.items()}}
+
+
+def _doubles(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _doubles(item) for key, item in value.items()}
+    return [_doubles(item) for item in value] if isinstance(value, list) else _plain(value)
+
+
 def answer_facts(sentences: Sequence[Sentence], support: float) -> JSON:
     """Return the facts that rules on the answer see besides."""
     reply = " ".join(sentence.text for sentence in sentences)

@@ -82,8 +82,14 @@ class RuleEntry(Strict):
             raise ValueError(
                 "a rule whose effect is `say` has a text, in `say` or named by `template`; no other rule has"
             )
-        if (self.effect == "require") != (self.tool is not None):
-            raise ValueError("a rule whose effect is `require` names its `tool`, and no other rule does")
+        if self.effect == "require" and self.tool is None:
+            raise ValueError("a rule whose effect is `require` names its `tool`")
+        if self.tool is not None and self.effect != "require" and self.on != "action":
+            raise ValueError("a rule names its `tool` if its effect is `require`, or with `on: action`, and no other")
+        if self.on == "action" and self.effect in ("say", "review"):
+            raise ValueError(
+                f"a rule with `on: action` can't `{self.effect}`; hold the action back: require, escalate or block"
+            )
         if self.on == "answer" and self.effect in ("say", "require"):
             raise ValueError(
                 f"a rule with `on: answer` can't `{self.effect}`; hold the answer back: review, escalate or block"

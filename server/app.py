@@ -15,7 +15,20 @@ from graphs.settings import Settings
 from server import documentation, problems
 from server.gate import LOOPBACK, Catch, Gate
 from server.lifecycle import Lifecycle
-from server.routes import conversations, decisions, desk, health, knowledge, messages, privacy, reviews, runs
+from server.routes import (
+    conversations,
+    decisions,
+    desk,
+    health,
+    knowledge,
+    messages,
+    privacy,
+    reviews,
+    runs,
+    usage,
+    workflows,
+)
+from server.trace import Trace
 
 DESCRIPTION = "Workflow assistants with people in the loop: checked, cited, durable, explained."
 
@@ -44,10 +57,13 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=partial(lifecycle.lifespan, settings, url, on_failure) if isinstance(source, Settings) else None,
-        middleware=[Middleware(Catch), Middleware(Gate, hosts=host_names(settings.host))],
+        # It would record paths, bodies that it refuses and the texts of errors, wherever the process records.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        middleware=[Middleware(Trace), Middleware(Catch), Middleware(Gate, hosts=host_names(settings.host))],
     )
     app.state.lifecycle = lifecycle
-    for module in (health, conversations, messages, desk, runs, reviews, decisions, knowledge, privacy):
+    talk = (conversations, messages, desk, runs, reviews)
+    for module in (health, *talk, workflows, decisions, knowledge, privacy, usage):
         app.include_router(module.router)
     problems.install(app)
     documentation.install(app)

@@ -32,6 +32,9 @@ _HEADERS = {
     ("get", "/v1/conversations/{conversation_id}/events"): (_LAST,),
     ("get", "/v1/runs/{run_id}/events"): (_LAST,),
     ("post", "/v1/knowledge/ingest"): (_ACCEPT,),
+    ("post", "/v1/workflows/{name}/runs"): (_KEY, _ACCEPT, _WAIT),
+    ("post", "/v1/workflows/{name}/runs:batch"): (_KEY,),
+    ("get", "/v1/workflows/batches/{batch_id}"): (_ACCEPT,),
 }
 
 

@@ -44,6 +44,8 @@ _BY_CODE = {
     "host.unknown": 421,
     "origin.foreign": 403,
     "forbidden": 403,
+    "workflow.input": 422,
+    "workflow.answer": 422,
 }
 _HTTP = {
     400: ("body.malformed", "The request can't be read.", "Send JSON in UTF-8."),
@@ -85,7 +87,8 @@ def problem_of(path: str, error: HandrailError) -> Response:
     status = status_of(error)
     headers = {"Retry-After": RETRY_SECONDS} if status == 503 else None
     first = error.data.get("first")
-    return problem(path, status, error.code, error.message, headers=headers, remedy=error.remedy, first=first)
+    more = {"remedy": error.remedy, "first": first, "errors": error.data.get("errors")}
+    return problem(path, status, error.code, error.message, headers=headers, **more)
 
 
 def install(app: FastAPI) -> None:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
+from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    RootModel,
+    StringConstraints,
+)
 
 
 def _whole(text: str) -> str:
@@ -39,6 +50,14 @@ def _names(attributes: dict[str, Any]) -> dict[str, Any]:
     return attributes
 
 
+def _day(value: object) -> object:
+    # A bare number would be read as seconds since 1970.
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        raise ValueError("a day is written as 2026-01-31")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_readable)]
 Value = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_readable)]
 Attribute = Annotated[
@@ -122,6 +141,20 @@ class ReviewAnswer(Request):
         default=None, description="What to send instead of the draft; required with `edit`."
     )
     note: Value | None = Field(default=None, description="Why, for the ledger.")
+
+
+class AnswerToReview(RootModel[dict[str, Any]]):
+    """The body of ``POST /v1/reviews/{id}/decision``: an answer to a draft, or what a workflow asks for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"decision": "approve"},
+                {"decision": "edit", "text": "Refunds take up to five days.", "note": "shorter"},
+                {"decision": "reject", "note": "The customer means another order."},
+            ]
+        }
+    )
 
 
 class Taking(Request):
@@ -226,6 +259,7 @@ class SubjectExport(BaseModel):
     subject: str
     made_at: str
     conversations: list[dict[str, Any]]
+    workflow_runs: list[dict[str, Any]]
 
 
 class Erased(BaseModel):
@@ -406,6 +440,67 @@ class Reviews(BaseModel):
     """The review queue, those due first first."""
 
     reviews: list[Review]
+
+
+class UsageAsked(Request):
+    """The parameters of ``GET /v1/usage``; unknown ones are errors."""
+
+    by: Literal["day", "intent", "conversation", "run"] = "day"
+    first: Day | None = Field(default=None, alias="from", description="The first day (UTC), such as `2026-01-31`.")
+    last: Day | None = Field(default=None, alias="to", description="The last day (UTC), which counts too.")
+    after: Value | None = Field(default=None, description="`next` of the page before; may be empty.")
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class Costs(BaseModel):
+    """What calls of language models came to, under one name."""
+
+    name: str = Field(
+        description="A day, an intent (empty: before one was known), a conversation or a run; empty for a total."
+    )
+    calls: int
+    unpriced_calls: int = Field(description="Of them, those without a known price: the money is then too low.")
+    input_tokens: int
+    output_tokens: int
+    money: float
+    held_tokens: int = Field(description="Set aside for calls that have not said how they ended; counts as spent.")
+    held_money: float
+    saved_calls: int = Field(description="Calls that were not made because the reply was kept.")
+    saved_tokens: int
+    saved_money: float
+
+
+class UnsettledCall(BaseModel):
+    """A call that was begun and of which nobody has said how it ended."""
+
+    id: str
+    run_id: str
+    conversation_id: str
+    intent: str
+    since: str
+    tokens: int
+    money: float
+
+
+class RunCount(BaseModel):
+    """How many runs have ended, and how many of them called no model."""
+
+    ended: int
+    without_model: int
+
+
+class UsageReport(BaseModel):
+    """What language models cost in a workspace."""
+
+    workspace_id: str
+    by: Literal["day", "intent", "conversation", "run"]
+    sums: list[Costs] = Field(description="Intents by name, all others the latest first.")
+    next: str | None = Field(description="What to send as `after` to get those that follow; null at the end.")
+    total: Costs = Field(description="All of these days, with conversations that are erased since.")
+    runs: RunCount
+    unsettled: list[UnsettledCall] = Field(
+        description="Begun a while ago and never settled, at most a hundred; they count as spent."
+    )
 
 
 class KnowledgeView(BaseModel):

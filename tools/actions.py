@@ -7,8 +7,9 @@ action say ``idempotent``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import re
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 from policies.types import JSON
 
@@ -29,6 +30,10 @@ class ActionRequest:
     locale: str | None
     attributes: JSON
     """What the app told us of the customer; never who it is."""
+    customer_id: str | None = None
+    """Who asks, as the app named its user: for the app's own code, never for a model or another service."""
+    arguments: JSON = field(default_factory=dict)
+    """The values of the action's parameters, as ``TakesArguments.read`` gave them."""
 
 
 class Action(Protocol):
@@ -57,3 +62,41 @@ class Action(Protocol):
     async def __call__(self, request: ActionRequest) -> JSON:
         """Do it and return what came of it. Raise ``Refused`` where nothing was done."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One thing that an action must or may be told."""
+
+    name: str
+    about: str
+    """What it is, as a person would say it: ``an order number``."""
+    schema: JSON
+    """The JSON schema of its values."""
+    required: bool = True
+    pattern: re.Pattern[str] | None = None
+    """How a customer writes it; its first group, or all of it, is the value."""
+
+
+@runtime_checkable
+class TakesArguments(Protocol):
+    """An action that is told more than the question."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What it must or may be told, in its order."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What it does, for whoever fills in its arguments."""
+        ...
+
+    def read(self, name: str, value: Any) -> Any:
+        """Return a parameter's value as plain JSON; raises ``ValueError`` when it does not fit."""
+        ...
+
+
+def parameters_of(action: Action) -> tuple[Parameter, ...]:
+    """Return what an action must or may be told; nothing, for one that takes the question alone."""
+    return action.parameters if isinstance(action, TakesArguments) else ()

@@ -20,6 +20,7 @@ from policies.glossary import Glossary
 from policies.guards import Binding
 from policies.rules import Rule, compile_rule
 from policies.types import Intent
+from tools.extensions import extension_text
 from tools.guards.registry import KNOWN
 
 M = TypeVar("M", bound=BaseModel)
@@ -105,8 +106,21 @@ def read_files(folder: Path) -> dict[str, str]:
             files[name] = _text(folder / name)
         except ConfigError as error:
             wrong.append(error)
+    for name in _python_files(folder, files):
+        try:
+            files[name] = extension_text(folder, name)
+        except ConfigError as error:
+            wrong.append(error)
     _raise_all(wrong)
     return files
+
+
+def _python_files(folder: Path, files: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the Python files that assistant.yaml names; none while it can't be read, which is told elsewhere."""
+    try:
+        return parse_yaml(folder / "assistant.yaml", files["assistant.yaml"], AssistantFile).python_files
+    except (ConfigError, KeyError):
+        return ()
 
 
 def assistant_of(folder: Path, files: Mapping[str, str], guards: KnownGuards = KNOWN) -> Assistant:
@@ -171,11 +185,13 @@ def require_offered(assistant: Assistant, offered: Collection[str]) -> None:
 
 
 def version_of(files: Mapping[str, str]) -> str:
-    """Return the version that the texts of an assistant's files are."""
+    """Return the version that the texts of an assistant's files are, its Python files with them."""
     digest = hashlib.sha256()
     for name in MODELS:
         digest.update(files[name].encode())
         digest.update(b"\0")
+    for name in sorted(files.keys() - MODELS.keys()):
+        digest.update(f"{name}\0{files[name]}\0".encode())
     return digest.hexdigest()[:16]
 
 

@@ -23,4 +23,19 @@ GUARD_SECONDS = Histogram("handrail_guard_seconds", "One guard on one text.", ["
 GUARDING_SECONDS = Histogram(
     "handrail_guarding_seconds", "All guards of a place together on one text.", ["stage"], buckets=_FINE
 )
+MODEL_REQUESTS = Counter(
+    "handrail_model_requests",
+    "Models that were to be asked, by how that ended: answered, cached, cancelled, or the code of why not.",
+    ["tier", "outcome"],
+)
+MODEL_CALLS = Counter("handrail_model_calls", "Calls to providers, retries and second tries included.", ["tier"])
+MODEL_TOKENS = Counter("handrail_model_tokens", "Tokens read and written by models.", ["tier", "direction"])
+MODEL_MONEY = Counter("handrail_model_money", "What models cost, as far as their price is known.", ["tier"])
+MODEL_SECONDS = Histogram(
+    "handrail_model_seconds",
+    "One request to one model, retries included.",
+    ["tier"],
+    buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60),
+)
+DEGRADED = Counter("handrail_degraded", "Segments that something broke in, by the code of what.", ["code"])
 FALLBACKS = Counter("handrail_fallbacks", "Times that something was done without a dependency.", ["dependency"])

@@ -7,6 +7,7 @@ at hand what becomes known later, such as the run that a request began.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,3 +37,8 @@ def note(**ids: str | None) -> None:
 def current() -> dict[str, str]:
     """Return the ids that are bound here."""
     return dict(_SCOPE.get() or {})
+
+
+def trace_id() -> str:
+    """Return the id of the trace at hand, such as a request's, or a new one where there is none."""
+    return current().get("trace") or secrets.token_hex(16)

@@ -1,6 +1,7 @@
-"""Trains the head of groundedness: a logistic regression over what speaks for a claim and what against it.
+"""Trains the head of groundedness: two logistic regressions over what speaks for a claim and what against it.
 
-It learns from BEGIN and from claims made of the sample's own articles. WiCE is not learned from (a part of it is
+The first weighs words and contradictions; it learns from BEGIN and from claims made of the sample's own articles. The
+second weighs how a claim in words of its own lies over its sources; it learns from BEGIN and from rewordings. WiCE is not learned from (a part of it is
 under a share-alike licence), so its figures are those of a set that the head has never seen.
 """
 
@@ -8,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +20,25 @@ from numpy.typing import NDArray
 
 from evals.heads.base import COMMAND, Announce, Trained, source_of
 from evals.heads.groundedness_pairs import Pair, pairs
+from evals.heads.groundedness_replies import FILE, replies
 from evals.metrics import Figure, auroc, calibration_error, share
 from graphs.settings import INSTALLED_SAMPLE, SAMPLE
 from policies.types import JSON
-from tools.encoder.ports import Encoder, Vectors
-from tools.guards.groundedness import NAME, cut
+from policies.firmness import misstates_firmness
+from tools.encoder.ports import Encoder, TokenEncoder, Vectors
+from tools.guards.groundedness import NAME, Supported, Weights, cut
 from tools.guards.head import Head
-from tools.guards.support_features import FEATURES, OTHERWISE, SPEAKING, nearest, weigh
+from tools.guards.support_alignment import FEATURES as ALIGNED
+from tools.guards.support_alignment import FOR, MOST_TOLD, Aligned, Spelled, align, spelled
+from tools.guards.support_features import FEATURES, OTHERWISE, SPEAKING, Weighed, nearest, weigh
 from tools.wording import words
 
 SEED = 7
 FOLDS = 10
 PENALTY = 3.0
 """What a squared weight costs, features having spread 1."""
+PUBLIC_SHARE = 0.3
+"""Weight of the public sets in the second regression, beside 1 for rewordings."""
 OWN_SHARE = 0.5
 """Weight of all claims made of our articles together, beside 1 for a public set."""
 CONTRADICTED = (0.1, 0.3)
@@ -39,7 +47,13 @@ PER_SET = 600.0
 WICE = "grounding/wice/dev.jsonl"
 BEGIN = ("grounding/begin/cmu.jsonl", "grounding/begin/wow.jsonl")
 BEGIN_LICENCE = "CC BY 4.0"
-OWN = "own"
+OWN, REPLIES = "own", "replies"
+LAID_OVER = ("said", "elsewhere", "half", "injection")
+"""The kinds of rewordings that the second regression learns from; the others differ in a word, not in how they lie."""
+CAUTION = 0.4
+"""So much is taken off the second regression: at a half a claim in other words passes without another judge."""
+ENCODED = 64
+"""How many texts are put into words at once."""
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -65,6 +79,9 @@ class _Weighed:
 
     case: _Case
     rows: Numbers
+    found: tuple[Weighed, ...]
+    laid: tuple[Aligned, ...]
+    firm: tuple[bool, ...]
     lexical: float
     similar: float
 
@@ -76,15 +93,38 @@ class _Model:
     weights: Numbers
     bias: float
     contradicted: float = 1.0
+    reworded: Numbers | None = None
+    """The weights of the second regression, its bias last."""
+
+    @cached_property
+    def served(self) -> Weights:
+        """The head as the guard has it."""
+        return Weights(Head(arrays=self.arrays(), about={"features": list(FEATURES), "reworded": list(ALIGNED)}))
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return what is kept."""
+        reworded = np.zeros(len(ALIGNED) + 1) if self.reworded is None else self.reworded
+        return {
+            "weights": self.weights.astype(np.float32),
+            "bias": np.array(self.bias, np.float32),
+            "contradicted": np.array(self.contradicted, np.float32),
+            "reworded_weights": reworded[:-1].astype(np.float32),
+            "reworded_bias": np.array(reworded[-1], np.float32),
+        }
+
+    def judged(self, case: _Weighed) -> Supported:
+        """Return what the guard finds of the weakest claim."""
+        each = zip(case.found, case.laid, case.firm, strict=True)
+        found = [self.served.judge(weighed, laid, firm=firm) for weighed, laid, firm in each]
+        return min(found, key=lambda one: one.probability)
 
     def plain(self, case: _Weighed) -> float:
         """Return the probability of the weakest claim, contradictions being features like others."""
         return float(self._each(case).min())
 
     def score(self, case: _Weighed) -> float:
-        """Return the same as it is served: lowered where there is a contradiction."""
-        flagged = case.rows[:, _FLAGS].any(axis=1)
-        return float((self._each(case) * np.where(flagged, self.contradicted, 1.0)).min())
+        """Return the probability as it is served."""
+        return self.judged(case).probability
 
     def _each(self, case: _Weighed) -> Numbers:
         each: Numbers = 1 / (1 + np.exp(-(case.rows @ self.weights + self.bias)))
@@ -103,7 +143,8 @@ async def train(data: Path, encoder: Encoder, announce: Announce, *, articles: P
     """
     public = {path.split("/")[1] + "-" + Path(path).stem: path for path in (*BEGIN, WICE)}
     cases = [case for of, path in public.items() for case in _public(of, data / path)]
-    cases += [_own(pair) for pair in pairs(articles or sample() / "knowledge", SEED)]
+    cases += [_own(pair, OWN) for pair in pairs(articles or sample() / "knowledge", SEED)]
+    cases += [_own(pair, REPLIES) for pair in replies(SEED)]
     announce(f"encoding the sentences of {len(cases)} claims and their sources")
     weighed = await _weigh(cases, encoder)
     announce("training the head of groundedness, ten folds and across sets")
@@ -131,10 +172,10 @@ def _public(of: str, file: Path) -> Iterator[_Case]:
         )
 
 
-def _own(pair: Pair) -> _Case:
+def _own(pair: Pair, of: str) -> _Case:
     return _Case(
-        of=OWN,
-        group=f"{OWN}/{pair.group}",
+        of=of,
+        group=f"{of}/{pair.group}",
         claims=(pair.claim,),
         sources=pair.sources,
         above=pair.above,
@@ -145,21 +186,45 @@ def _own(pair: Pair) -> _Case:
 
 async def _weigh(cases: Sequence[_Case], encoder: Encoder) -> list[_Weighed]:
     texts = list(dict.fromkeys(text for case in cases for text in (*case.claims, *case.sources)))
+    words = await _in_words(texts, encoder)
     vectors = dict(zip(texts, await encoder.encode(texts), strict=True))
-    return await anyio.to_thread.run_sync(lambda: [_weigh_one(case, vectors) for case in cases])
+    return await anyio.to_thread.run_sync(lambda: [_weigh_one(case, vectors, words) for case in cases])
 
 
-def _weigh_one(case: _Case, vectors: dict[str, Vectors]) -> _Weighed:
+async def _in_words(texts: Sequence[str], encoder: Encoder) -> dict[str, Spelled]:
+    if not isinstance(encoder, TokenEncoder):
+        raise TypeError(f"the encoder {encoder.id} gives no pieces of texts")
+    found: dict[str, Spelled] = {}
+    for first in range(0, len(texts), ENCODED):
+        some = texts[first : first + ENCODED]
+        found |= {text: spelled(text, each) for text, each in zip(some, await encoder.tokens(some), strict=True)}
+    return found
+
+
+def _weigh_one(case: _Case, vectors: dict[str, Vectors], words_of: dict[str, Spelled]) -> _Weighed:
     stated = np.stack([vectors[text] for text in case.sources])
-    rows = [weigh(each, case.sources, vectors[each], stated, case.above).features for each in case.claims]
+    found = [weigh(each, case.sources, vectors[each], stated, case.above) for each in case.claims]
+    laid = [_laid(each, case, vectors[each], stated, words_of) for each in case.claims]
+    whole = " ".join((case.above, *case.sources))
     said = words(" ".join(case.claims))
-    held = words(" ".join((case.above, *case.sources)))
+    held = words(whole)
     return _Weighed(
         case=case,
-        rows=np.stack(rows),
+        rows=np.stack([each.features for each in found]),
+        found=tuple(found),
+        laid=tuple(laid),
+        firm=tuple(
+            misstates_firmness(claim, each.lying, whole) for claim, each in zip(case.claims, laid, strict=True)
+        ),
         lexical=len(said & held) / len(said) if said else 1.0,
         similar=min(float((stated @ vectors[each]).max()) for each in case.claims),
     )
+
+
+def _laid(claim: str, case: _Case, vector: Vectors, stated: Vectors, words_of: dict[str, Spelled]) -> Aligned:
+    rows = sorted(np.argsort(stated @ vector, kind="stable")[::-1][:MOST_TOLD].tolist())
+    sources = [words_of[case.sources[n]] for n in rows]
+    return align(words_of[claim], sources, vector, stated[rows], case.above)
 
 
 def _trained(data: Path, encoder: str, weighed: list[_Weighed]) -> Trained:
@@ -172,17 +237,16 @@ def _trained(data: Path, encoder: str, weighed: list[_Weighed]) -> Trained:
         "seed": SEED,
         "encoder": encoder,
         "features": list(FEATURES),
+        "reworded": list(ALIGNED),
         "data": [source_of(data, path, BEGIN_LICENCE, _count(weighed, path)) for path in BEGIN],
-        "own": {"file": "handrail/samples/support/knowledge", "rows": _count(weighed, OWN)},
+        "own": [
+            {"file": "handrail/samples/support/knowledge", "rows": _count(weighed, OWN)},
+            {"file": f"evals/heads/{FILE.name}", "rows": _count(weighed, REPLIES)},
+        ],
         "weights": dict(zip(FEATURES, (round(float(each), 3) for each in model.weights), strict=True)),
         "figures": _figures(learned, judged, unseen, model),
     }
-    arrays = {
-        "weights": model.weights.astype(np.float32),
-        "bias": np.array(model.bias, np.float32),
-        "contradicted": np.array(model.contradicted, np.float32),
-    }
-    return Trained(name=NAME, head=Head(arrays=arrays, about=about), report=report)
+    return Trained(name=NAME, head=Head(arrays=model.arrays(), about=about), report=report)
 
 
 def _count(weighed: Sequence[_Weighed], path: str) -> int:
@@ -191,23 +255,47 @@ def _count(weighed: Sequence[_Weighed], path: str) -> int:
 
 def _fit_served(cases: Sequence[_Weighed]) -> tuple[_Model, Numbers]:
     """Fit on all cases; return the model, and what models that had not learned a case say of it."""
-    plain, served = np.zeros(len(cases)), np.zeros(len(cases))
+    served = np.zeros(len(cases))
     for fold in folds([each.case.group for each in cases]):
         rest = np.setdiff1d(np.arange(len(cases)), fold)
-        model = _fit([cases[n] for n in rest])
-        model = _with_contradicted(model, [cases[n] for n in rest])
-        plain[fold] = [model.plain(cases[n]) for n in fold]
+        model = _whole([cases[n] for n in rest])
         served[fold] = [model.score(cases[n]) for n in fold]
-    return _with_contradicted(_fit(cases), cases), served
+    return _whole(cases), served
+
+
+def _whole(cases: Sequence[_Weighed]) -> _Model:
+    """Fit both regressions, and how much a contradiction takes."""
+    first = _with_contradicted(_fit([each for each in cases if each.case.of != REPLIES]), cases)
+    return replace(first, reworded=_fit_reworded(cases))
+
+
+def _fit_reworded(cases: Sequence[_Weighed]) -> Numbers:
+    """Fit the second regression: half of the weight is that of public sets, and either answer weighs the same."""
+    some = [each for each in cases if each.case.of not in (OWN, REPLIES) or each.case.kind in LAID_OVER]
+    pairs_ = [
+        (laid.features, each) for each in some for laid in each.laid if each.case.supported or len(each.laid) == 1
+    ]
+    rows = np.stack([features for features, _ in pairs_])
+    truth = np.array([each.case.supported for _, each in pairs_])
+    mine = np.array([each.case.of == REPLIES for _, each in pairs_])
+    count = np.zeros(len(rows))
+    for part in (mine, ~mine):
+        for answer in (True, False):
+            those = part & (truth == answer)
+            count[those] = PER_SET / max(1, int(those.sum())) * (1.0 if part is mine else PUBLIC_SHARE)
+    speaking = np.array([name in FOR for name in ALIGNED])
+    weights, bias = _regression(rows, truth, count, speaking)
+    return np.append(weights, bias - CAUTION)
 
 
 def _with_contradicted(model: _Model, cases: Sequence[_Weighed]) -> _Model:
     """Lower the probability of claims with a contradiction to how often such a claim is borne out all the same."""
     flagged = [each for each in cases if each.rows[:, _FLAGS].any() and len(each.case.claims) == 1]
+    flagged = [each for each in flagged if each.case.of != REPLIES]
     told = sum(model.plain(each) for each in flagged)
     true = sum(each.case.supported for each in flagged)
     contradicted = float(np.clip(true / told if told else 0.0, *CONTRADICTED))
-    return _Model(weights=model.weights, bias=model.bias, contradicted=contradicted)
+    return replace(model, contradicted=contradicted)
 
 
 def folds(groups: Sequence[str]) -> list[Rows]:
@@ -224,10 +312,18 @@ def folds(groups: Sequence[str]) -> list[Rows]:
 
 
 def _fit(cases: Sequence[_Weighed]) -> _Model:
+    """Fit the first regression."""
+    rows, truth, count = _examples(cases)
+    weights, bias = _regression(rows, truth, count, _FOR)
+    return _Model(weights=weights, bias=bias)
+
+
+def _regression(
+    rows: Numbers, truth: NDArray[np.bool_], count: Numbers, speaking: NDArray[np.bool_]
+) -> tuple[Numbers, float]:
     """Fit weights whose signs are given: what speaks for a claim never counts against it."""
     from scipy.optimize import minimize
 
-    rows, truth, count = _examples(cases)
     middle, spread = np.average(rows, axis=0, weights=count), rows.std(axis=0) + 1e-9
     scaled = (rows - middle) / spread
     sign = np.where(truth, 1.0, -1.0)
@@ -238,12 +334,12 @@ def _fit(cases: Sequence[_Weighed]) -> _Model:
         value = float(count @ np.logaddexp(0, -margin) + PENALTY / 2 * given[:-1] @ given[:-1])
         return value, np.append(-(missed @ scaled) + PENALTY * given[:-1], -missed.sum())
 
-    bounds: list[Any] = [(0, None) if each else (None, 0) for each in _FOR]
+    bounds: list[Any] = [(0, None) if each else (None, 0) for each in speaking]
     found = minimize(
-        loss, np.zeros(len(FEATURES) + 1), jac=True, bounds=[*bounds, (None, None)], method="L-BFGS-B"
+        loss, np.zeros(rows.shape[1] + 1), jac=True, bounds=[*bounds, (None, None)], method="L-BFGS-B"
     ).x
     weights: Numbers = found[:-1] / spread
-    return _Model(weights=weights, bias=float(found[-1] - weights @ middle))
+    return weights, float(found[-1] - weights @ middle)
 
 
 def _examples(cases: Sequence[_Weighed]) -> tuple[Numbers, NDArray[np.bool_], Numbers]:
@@ -333,7 +429,7 @@ def _told(figure: Figure) -> str:
 
 def _across(weighed: Sequence[_Weighed]) -> list[str]:
     """Return a table of models that learned from one set and are judged on another."""
-    sets = list(dict.fromkeys(each.case.of for each in weighed))
+    sets = [of for of in dict.fromkeys(each.case.of for each in weighed) if of != REPLIES]
     lines = ["Learned from one set alone, judged on another (AUROC):", "", f"| from | {' | '.join(sets)} |"]
     lines.append("|---" * (len(sets) + 1) + "|")
     for of in sets:
@@ -348,12 +444,20 @@ def _across(weighed: Sequence[_Weighed]) -> list[str]:
 
 
 def _kinds(learned: Sequence[_Weighed], said: dict[int, float]) -> list[str]:
-    """Return a table of how the claims made of our articles are judged, by how they were made."""
-    lines = ["Claims made of the sample's articles, articles not learned from, passed at 0.5:", ""]
-    lines += ["| made by | supported | claims | passed |", "|---|---|---|---|"]
-    own = [each for each in learned if each.case.of == OWN]
-    for supported, kind in sorted({(each.case.supported, each.case.kind) for each in own}, reverse=True):
-        cases = [each for each in own if (each.case.supported, each.case.kind) == (supported, kind)]
-        passed = share(sum(said[id(each)] > 0.5 for each in cases), len(cases))
-        lines.append(f"| {kind} | {'yes' if supported else 'no'} | {len(cases)} | {_told(passed)} |")
+    """Return tables of how the claims made by us are judged, by how they were made."""
+    lines: list[str] = []
+    for of, title in (
+        (OWN, "Claims made of the sample's articles"),
+        (REPLIES, "Rewordings and what is made of them"),
+    ):
+        lines += [f"{title}, passages not learned from, passed at 0.5; unsure are from 0.2 on:", ""]
+        lines += ["| made by | supported | claims | passed | unsure |", "|---|---|---|---|---|"]
+        own = [each for each in learned if each.case.of == of]
+        for supported, kind in sorted({(each.case.supported, each.case.kind) for each in own}, reverse=True):
+            cases = [each for each in own if (each.case.supported, each.case.kind) == (supported, kind)]
+            passed = share(sum(said[id(each)] > 0.5 for each in cases), len(cases))
+            unsure = share(sum(0.2 <= said[id(each)] <= 0.5 for each in cases), len(cases))
+            answer = "yes" if supported else "no"
+            lines.append(f"| {kind} | {answer} | {len(cases)} | {_told(passed)} | {_told(unsure)} |")
+        lines.append("")
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from evals.suite import Suite
-from evals.targets import attack, checker, conversation, drafter, guard, pii, retriever, router
+from evals.targets import attack, checker, conversation, drafter, guard, pii, replies, retriever, router
 from evals.targets.base import Prepared
 
 PREPARE: Mapping[str, Callable[[Suite], Prepared]] = {
@@ -15,6 +15,7 @@ PREPARE: Mapping[str, Callable[[Suite], Prepared]] = {
     "drafter": drafter.prepare,
     "pii": pii.prepare,
     "checker": checker.prepare,
+    "replies": replies.prepare,
     "attack": attack.prepare,
 }
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from agents.drafter import DraftRequest
 from agents.router import RouteRequest
-from evals.cases import AttackCase, Case, read_cases
+from evals.cases import AttackCase, Case, cases_of
 from evals.suite import AttackSuite, Suite
 from evals.targets.base import Observation, Prepared, Workroom
 from evals.targets.conversation import lend_cache
@@ -58,14 +58,15 @@ class ObedientDrafter:
     orders: Mapping[str, Case[AttackCase]]
     """Cases by their last message."""
 
-    async def __call__(self, request: DraftRequest) -> AsyncIterator[Sentence | Abstention]:
+    async def __call__(self, request: DraftRequest) -> AsyncGenerator[Sentence | Abstention, None]:
         """Draft one answer."""
         lines = [line for line in self._ordered(request) if line not in request.rejected]
         for line in lines:
             yield Sentence(text=line, citations=tuple(cited(each) for each in request.passages[:1]))
         if not lines:
-            async for item in self.drafter(request):
-                yield item
+            async with aclosing(self.drafter(request)) as drafted:
+                async for item in drafted:
+                    yield item
 
     def _ordered(self, request: DraftRequest) -> Sequence[str]:
         case = self.orders.get(_plain(request.question))
@@ -137,7 +138,7 @@ def prepare(suite: Suite) -> Prepared:
     assert isinstance(file, AttackSuite)
     folder = suite.locate(file.assistant, "assistant")
     load_assistant(folder, KNOWN)
-    cases = read_cases(suite.datasets, AttackCase)
+    cases = cases_of(suite, AttackCase)
     seen: set[str] = set()
     for case in cases:
         last = _plain(case.data.input.turns[-1])

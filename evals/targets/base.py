@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evals.cases import Case
+from evals.rows import Label
 from evals.suite import Suite
 from policies.types import JSON
 
@@ -24,6 +25,11 @@ class Observation:
     """Numbers that the metrics are made of; what does not apply to a case is left out."""
     wrong: str | None = None
     """In a few words what is wrong, if anything is."""
+    label: Label | None = None
+    """Of targets that tell one thing from others: what it should be, and what it was told to be."""
+    cost: float | None = None
+    """What models charged, in dollars; None where nothing could be charged or nobody knows."""
+    trace_id: str | None = None
 
 
 class Target(Protocol):

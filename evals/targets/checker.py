@@ -10,8 +10,9 @@ from functools import partial
 
 import numpy as np
 
-from evals.cases import Case, CheckerCase, Claim, read_cases
+from evals.cases import Case, CheckerCase, Claim, cases_of
 from evals.guards import Judge, open_judge
+from evals.rows import Label
 from evals.suite import CheckerSuite, Suite
 from evals.targets.base import Observation, Prepared, Workroom
 from evals.targets.guard import require_both
@@ -73,7 +74,7 @@ class CheckerTarget:
             scores["similarity"] = await _similarity(given, self.encoder)
         scores["false_alarms" if supported else "recall"] = float(held)
         wrong = None if held != supported else f"{'held back' if held else 'let pass'} ({score:.2f})"
-        return Observation(output={"score": score}, scores=scores, wrong=wrong)
+        return Observation(output={"score": score}, scores=scores, wrong=wrong, label=Label(supported, not held))
 
 
 def overlap(given: Claim) -> float:
@@ -92,7 +93,7 @@ def prepare(suite: Suite) -> Prepared:
     """Read the cases."""
     file = suite.file
     assert isinstance(file, CheckerSuite)
-    cases = read_cases(suite.datasets, CheckerCase, file.draw)
+    cases = cases_of(suite, CheckerCase, file.draw)
     require_both(suite, {not case.data.expected.supported for case in cases})
     return Prepared(suite=suite, cases=cases, open=partial(_open, file, SIMILARITY in suite.metrics))
 

@@ -13,7 +13,8 @@ from functools import partial
 import numpy as np
 
 from agents.drafter import ENOUGH, DraftRequest, LocalDrafter
-from evals.cases import Case, DrafterCase, Question, read_cases
+from evals.cases import Case, DrafterCase, Question, cases_of
+from evals.rows import Label
 from evals.suite import Suite
 from evals.targets.base import Observation, Prepared, Workroom
 from policies.types import Abstention, Autonomy, Passage, Route, Sentence
@@ -55,7 +56,7 @@ class DrafterTarget:
         }
         wrong = None if bool(drafted) == answerable else "abstains" if answerable else "answers"
         output = {"sentences": [each.text for each in drafted], "confidence": doubts[0].confidence}
-        return Observation(output=output, scores=scores, wrong=wrong)
+        return Observation(output=output, scores=scores, wrong=wrong, label=Label(answerable, bool(drafted)))
 
     async def _passage(self, name: str, given: Question) -> tuple[Passage, Vectors]:
         """Return the passage as a search would find it, and the vectors of its sentences."""
@@ -82,7 +83,7 @@ class DrafterTarget:
 
 def prepare(suite: Suite) -> Prepared:
     """Read the cases."""
-    cases = read_cases(suite.datasets, DrafterCase)
+    cases = cases_of(suite, DrafterCase)
     answerable = {case.data.expected.answerable for case in cases}
     suite.needs(("answered",), True in answerable, "answerable cases")
     suite.needs(("abstained",), False in answerable, "cases that can't be answered")

@@ -9,8 +9,9 @@ from functools import partial
 
 import anyio.to_thread
 
-from evals.cases import Case, GuardCase, Judged, Told, read_cases
+from evals.cases import Case, GuardCase, Judged, Told, cases_of
 from evals.guards import Bench, find_guards
+from evals.rows import Label
 from evals.suite import GuardSuite, Suite
 from evals.targets.base import Observation, Prepared, Target, Workroom
 from graphs.fakes import cited
@@ -77,7 +78,7 @@ def observed(output: JSON, *, score: float, told: bool, flag: bool) -> Observati
     if told:
         scores["precision"] = float(flag)
     wrong = None if told == flag else f"{'missed' if flag else 'flagged for nothing'} ({score:.2f})"
-    return Observation(output=output, scores=scores, wrong=wrong)
+    return Observation(output=output, scores=scores, wrong=wrong, label=Label(flag, told))
 
 
 def expected_flag(case: Case[GuardCase], otherwise: bool | None) -> bool:
@@ -128,7 +129,7 @@ def prepare(suite: Suite) -> Prepared:
     assert isinstance(file, GuardSuite)
     bench = find_guards(suite.locate(file.assistant, "assistant") if file.assistant else None)
     stage = _stage(suite, file, bench)
-    cases = read_cases(suite.datasets, GuardCase, file.draw)
+    cases = cases_of(suite, GuardCase, file.draw)
     require_both(suite, _flags(cases, file.flag))
     return Prepared(suite=suite, cases=cases, open=partial(_open, file, bench, stage))
 

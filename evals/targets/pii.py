@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from evals.cases import Case, PiiCase, read_cases
+from evals.cases import Case, PiiCase, cases_of
 from evals.guards import Finder, open_finder
 from evals.spans import Span, met
 from evals.suite import PiiSuite, Suite
@@ -47,7 +47,7 @@ def prepare(suite: Suite) -> Prepared:
     """Read the cases; every span must be inside its text."""
     file = suite.file
     assert isinstance(file, PiiSuite)
-    cases = read_cases(suite.datasets, PiiCase, file.draw)
+    cases = cases_of(suite, PiiCase, file.draw)
     for case in cases:
         for number, span in enumerate(case.data.expected.spans):
             if not span.start < span.end <= len(case.data.input):

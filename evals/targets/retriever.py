@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,9 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.cases import Case, DocumentRow, RetrieverCase, read_cases, read_rows
+from evals import ranking
+from evals.cases import Case, DocumentRow, RetrieverCase, cases_of, read_rows
+from evals.scoring import DIFFERENCE
 from evals.suite import RetrieverSuite, Suite
 from evals.targets.base import Observation, Prepared, Workroom
 from policies.types import Audience
@@ -38,21 +40,20 @@ class RetrieverTarget:
     knowledge: Knowledge
     index: Index
     audience: Audience
-    cutoffs: tuple[int, ...]
+    metrics: tuple[str, ...]
+    """What is measured of the ranked lists."""
 
     async def run(self, case: Case[RetrieverCase]) -> Observation:
         """Search for one question."""
-        depth = max(DEPTH, *self.cutoffs)
+        depth = max(DEPTH, *(int(each.split("@")[1]) for each in self.metrics if "@" in each))
         result = await self.knowledge.search(case.data.input, audience=self.audience, limit=depth)
-        wanted = set(case.data.expected.documents)
+        wanted = frozenset(case.data.expected.documents)
         found = [passage.document for passage in result.passages]
-        scores = _scores("", found, wanted, self.cutoffs)
         alone = await anyio.to_thread.run_sync(self._alone, case.data.input, result, depth)
-        for signal, documents in alone.items():
-            scores |= _scores(f"{signal}_", documents, wanted, self.cutoffs)
+        scores = {name: _score(name, {"": found, **alone}, wanted) for name in self.metrics}
         missing = [each for each in case.data.expected.documents if each not in found]
         wrong = f"not among the first {depth}: {', '.join(missing)}" if missing else None
-        return Observation(output={"documents": found}, scores=scores, wrong=wrong)
+        return Observation(output={"documents": found, "alone": alone}, scores=scores, wrong=wrong)
 
     def _alone(self, question: str, result: SearchResult, depth: int) -> dict[str, list[str]]:
         view = self.index.views[self.audience]
@@ -67,17 +68,11 @@ class RetrieverTarget:
         return [self.index.passages[rows[place]].document for place in order]
 
 
-def _scores(prefix: str, found: Sequence[str], wanted: set[str], cutoffs: Sequence[int]) -> dict[str, float]:
-    scores = {}
-    for cutoff in cutoffs:
-        hits = wanted.intersection(found[:cutoff])
-        scores[f"{prefix}recall@{cutoff}"] = len(hits) / len(wanted)
-        # The name that Anthropic's cookbook has for the same.
-        scores[f"{prefix}pass@{cutoff}"] = len(hits) / len(wanted)
-        scores[f"{prefix}hit@{cutoff}"] = float(bool(hits))
-    place = next((place for place, document in enumerate(found, start=1) if document in wanted), None)
-    scores[f"{prefix}mrr"] = 1 / place if place else 0.0
-    return scores
+def _score(metric: str, ranked: Mapping[str, Sequence[str]], wanted: Collection[str]) -> float:
+    found = ranking.split(metric)
+    assert found is not None
+    signal, name = found
+    return ranking.score(name, ranked[signal], wanted)
 
 
 def prepare(suite: Suite) -> Prepared:
@@ -86,13 +81,14 @@ def prepare(suite: Suite) -> Prepared:
     assert isinstance(file, RetrieverSuite)
     source = _source(suite, suite.locate(file.knowledge, "knowledge"))
     names = {each.path for each in sources(source)} if isinstance(source, Path) else {each.id for each in source}
-    cases = read_cases(suite.datasets, RetrieverCase)
+    cases = cases_of(suite, RetrieverCase)
     for case in cases:
         unknown = [each for each in case.data.expected.documents if each not in names]
         if unknown:
             raise case.wrong("expected.documents", f"there is no document {unknown[0]!r}", "Mend its name.")
-    cutoffs = tuple(sorted({int(name.split("@")[1]) for name in suite.metrics if "@" in name}))
-    return Prepared(suite=suite, cases=cases, open=partial(_open, suite, file, source, cutoffs))
+    parts = dict.fromkeys(part for name in suite.metrics for part in name.split(DIFFERENCE))
+    metrics = tuple(part for part in parts if ranking.split(part))
+    return Prepared(suite=suite, cases=cases, open=partial(_open, suite, file, source, metrics))
 
 
 def _source(suite: Suite, path: Path) -> Source:
@@ -108,7 +104,7 @@ def _source(suite: Suite, path: Path) -> Source:
 
 @asynccontextmanager
 async def _open(
-    suite: Suite, file: RetrieverSuite, source: Source, cutoffs: tuple[int, ...], room: Workroom
+    suite: Suite, file: RetrieverSuite, source: Source, metrics: tuple[str, ...], room: Workroom
 ) -> AsyncIterator[RetrieverTarget]:
     place = room.cache / "knowledge" / hashlib.sha256(str(suite.path.resolve()).encode()).hexdigest()[:12]
 
@@ -126,5 +122,5 @@ async def _open(
         else:
             await knowledge.ingest_records(source, told)
         yield RetrieverTarget(
-            knowledge=knowledge, index=await knowledge.index(), audience=file.audience, cutoffs=cutoffs
+            knowledge=knowledge, index=await knowledge.index(), audience=file.audience, metrics=metrics
         )

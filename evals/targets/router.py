@@ -11,7 +11,8 @@ from pathlib import Path
 import anyio.to_thread
 
 from agents.router import LocalRouter, RouteRequest, RouterSettings
-from evals.cases import Case, RouterCase, read_cases, read_rows
+from evals.cases import Case, RouterCase, cases_of, read_rows
+from evals.rows import Label
 from evals.suite import RouterSuite, Suite
 from evals.targets.base import Observation, Prepared, Workroom
 from policies.types import Intent
@@ -55,6 +56,8 @@ class RouterTarget:
         guess = self.baseline[case.data.input]
         scores = {"known": float(expected is not None), "in_scope": route.in_scope}
         scores["baseline_in_scope"] = guess.probability
+        scores["confidence"] = route.confidence
+        scores["right"] = float(route.intent == expected)
         if expected is None:
             scores["oos_recall"] = float(told is None)
         else:
@@ -69,7 +72,8 @@ class RouterTarget:
             "autonomy": str(route.autonomy),
             "baseline": {"intent": guess.intent, "probability": guess.probability},
         }
-        return Observation(output=output, scores=scores, wrong=_wrong(route.intent, told, expected))
+        wrong = _wrong(route.intent, told, expected)
+        return Observation(output=output, scores=scores, wrong=wrong, label=Label(expected, told))
 
 
 def _wrong(best: str | None, told: str | None, expected: str | None) -> str | None:
@@ -82,7 +86,7 @@ def _wrong(best: str | None, told: str | None, expected: str | None) -> str | No
 def prepare(suite: Suite) -> Prepared:
     """Read intents and cases; a case may only name an intent that exists."""
     lesson = _lesson(suite)
-    cases = read_cases(suite.datasets, RouterCase)
+    cases = cases_of(suite, RouterCase)
     names = {intent.name for intent in lesson.intents}
     for case in cases:
         intent = case.data.expected.intent

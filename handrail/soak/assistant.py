@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class PacedDrafter:
 
     pace: float
 
-    async def __call__(self, request: DraftRequest) -> AsyncIterator[Sentence | Abstention]:
+    async def __call__(self, request: DraftRequest) -> AsyncGenerator[Sentence | Abstention, None]:
         """Draft one answer."""
         await anyio.sleep(THINK_SECONDS if "think" in request.question else 0)
         pace = max(self.pace, THINK_SECONDS) if "slowly" in request.question else self.pace

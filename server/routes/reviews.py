@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.responses import Response
 
+from graphs.assembly import Product
+from policies.errors import NotFound
+from policies.types import Principal
 from server.dependencies import Caller, Open
 from server.documentation import problems
 from server.replies import reply
-from server.schemas import Review, ReviewAnswer, Reviews
+from server.schemas import AnswerToReview, Review, ReviewAnswer, Reviews
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 Status = Literal["open", "decided", "expired", "stale", "any"]
@@ -35,6 +41,23 @@ async def read(review_id: str, product: Open, caller: Caller) -> Response:
 
 
 @router.post("/{review_id}/decision", response_model=Review, responses=problems(400, 404, 409, 413, 415))
-async def decide(review_id: str, body: ReviewAnswer, product: Open, caller: Caller) -> Response:
-    """Answer a review, which resumes its run; a second answer is a conflict that carries the first."""
-    return reply(await product.service.decide(caller, review_id, body.model_dump(exclude_none=True)))
+async def decide(review_id: str, body: AnswerToReview, product: Open, caller: Caller) -> Response:
+    """Answer a review, which resumes its run; a second answer is a conflict that carries the first.
+
+    The review says in ``response_schema`` what it takes.
+    """
+    try:
+        answer = ReviewAnswer.model_validate(body.root).model_dump(exclude_none=True)
+    except ValidationError as error:
+        if not await _is_of_workflow(review_id, product, caller):
+            wrong = error.errors(include_url=False)
+            raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in wrong]) from error
+        answer = body.root
+    return reply(await product.service.decide(caller, review_id, answer))
+
+
+async def _is_of_workflow(review_id: str, product: Product, caller: Principal) -> bool:
+    """Whether a workflow asks, which says itself what a person may answer."""
+    with suppress(NotFound):
+        return (await product.service.get_review(caller, review_id)).kind == "workflow"
+    return False

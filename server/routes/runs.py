@@ -12,14 +12,15 @@ from server.replies import reply
 from server.routes.conversations import Since
 from server.schemas import Explanation, Run
 from server.streams import EventStream, resync, run_frames, then
+from server.workflow_schemas import WorkflowRun
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
 
-@router.get("/{run_id}", response_model=Run, responses=problems(404))
+@router.get("/{run_id}", response_model=Run | WorkflowRun, responses=problems(403, 404))
 async def read(run_id: str, product: Open, caller: Caller) -> Response:
-    """Return how a run stands and what it said."""
-    return reply(await product.service.get_run(caller, run_id))
+    """Return how a run stands and what it said; of a workflow, what it was given and came to, for staff."""
+    return reply(await product.service.show_run(caller, run_id))
 
 
 @router.get(
@@ -38,7 +39,7 @@ async def follow(run_id: str, request: Request, product: Open, caller: Caller, s
     return EventStream(then(resync(f"/v1/runs/{run_id}"), frames) if lost else frames)
 
 
-@router.post("/{run_id}/cancel", response_model=Run, responses=problems(404, 409))
+@router.post("/{run_id}/cancel", response_model=Run | WorkflowRun, responses=problems(403, 404, 409))
 async def cancel(run_id: str, product: Open, caller: Caller) -> Response:
     """Stop a run; one that has ended already is a conflict."""
     return reply(await product.service.cancel(caller, run_id))

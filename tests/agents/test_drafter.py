@@ -9,6 +9,7 @@ from policies.types import Abstention, Autonomy, Citation, Passage, Route, Sente
 from tools.encoder.fake import HashingEncoder
 from tools.encoder.ports import Vectors
 from tools.knowledge import sentences
+from tools.results import passage_of
 
 pytestmark = pytest.mark.anyio
 
@@ -144,3 +145,43 @@ async def test_a_best_sentence_that_says_little_is_not_quoted() -> None:
     )
     assert isinstance(found, Abstention)
     assert found.confidence > 0.2
+
+
+def result(said: object) -> Passage:
+    found = passage_of("order_status", "run_1:act:order_status", "run_1", said)
+    assert found is not None
+    return found
+
+
+async def test_what_a_tool_says_is_the_answer_and_is_cited_as_its_own() -> None:
+    said = result({"say": ["Order LO-7 was sent.", "It comes with UPS."]})
+    found = await drafted(request("Where is LO-7, and what costs shipping to Canada?", (*PASSAGES, said)))
+    assert [each.text for each in found if isinstance(each, Sentence)] == [
+        "Order LO-7 was sent.",
+        "It comes with UPS.",
+    ]
+    assert isinstance(found[1], Sentence)
+    assert found[1].citations == (
+        Citation(
+            passage_id="run_1:act:order_status",
+            document="tool:order_status",
+            document_version="run_1",
+            title="Order status",
+            quote="It comes with UPS.",
+            start=21,
+            end=39,
+        ),
+    )
+
+
+async def test_where_a_check_refuses_what_a_tool_says_nothing_else_is_drafted() -> None:
+    said = result("Order LO-7 was sent.")
+    wanted = request("What costs shipping to Canada?", (*PASSAGES, said), rejected=("Order LO-7 was sent.",))
+    assert [type(each) for each in await drafted(wanted)] == [Abstention]
+
+
+async def test_mere_facts_of_a_tool_are_not_quoted() -> None:
+    question = "What costs standard shipping to Canada?"
+    facts = result({"costs": "standard shipping to Canada costs nothing"})
+    assert await drafted(request(question, (*PASSAGES, facts))) == await drafted(request(question))
+    assert [type(each) for each in await drafted(request(question, (facts,)))] == [Abstention]

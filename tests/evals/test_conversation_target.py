@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from evals.cases import ExpectedAnswer
+from evals.rows import Label
 from evals.runner import run_suite
 from evals.suite import load_suite
 from evals.targets import prepare
 from evals.targets.base import Workroom
-from evals.targets.conversation import judge
+from evals.targets.conversation import Held, judge
 from graphs.views import RunView
 from policies.errors import ConfigError
 
@@ -42,6 +43,7 @@ class Judged:
     score: dict[str, float]
     wrong: str | None = None
     run: RunView = field(default=ANSWER)
+    tools: tuple[str, ...] = ()
 
 
 JUDGED = [
@@ -102,13 +104,53 @@ JUDGED = [
         score={"not_answered": 0.0},
         wrong="queue has the conversation, not human",
     ),
+    Judged(
+        id="a tool that should have been called, and one that was",
+        expected={"outcome": "answered", "tools": ["order_status"]},
+        tools=("start_return",),
+        score={"correct": 0.0},
+        wrong="calls start_return, not order_status",
+    ),
+    Judged(
+        id="no tool, as it should be",
+        expected={"outcome": "answered", "tools": []},
+        score={"correct": 1.0},
+    ),
+    Judged(
+        id="what a person is given holds what is forbidden",
+        expected={"outcome": "person", "forbidden": ["or less"]},
+        run=view("handed_over", "It takes 30 minutes or less."),
+        score={"not_answered": 0.0},
+        wrong="says “or less”",
+    ),
+    Judged(
+        id="an earlier turn went wrong",
+        expected={"outcome": "answered", "turns": [{"outcome": "person"}]},
+        score={"correct": 0.0},
+        wrong="turn 1: answered automatically",
+    ),
+    Judged(
+        id="a rule's own words, as expected",
+        expected={"outcome": "said"},
+        run=view("said"),
+        score={"correct": 1.0},
+    ),
+    Judged(
+        id="handed over where a review was wanted",
+        expected={"outcome": "review"},
+        run=view("handed_over"),
+        score={"not_answered": 0.0},
+        wrong="handed_over, not review",
+    ),
 ]
 
 
 @pytest.mark.parametrize("case", JUDGED, ids=lambda case: case.id)
 def test_the_last_turn_is_judged(case: Judged) -> None:
-    seen = judge(ExpectedAnswer.model_validate(case.expected), [view("answered"), case.run], "queue")
-    assert (dict(seen.scores), seen.wrong) == (case.score, case.wrong)
+    turns = [Held(view=view("answered")), Held(view=case.run, tools=case.tools)]
+    seen = judge(ExpectedAnswer.model_validate(case.expected), turns, "queue")
+    as_expected = float(case.wrong is None)
+    assert (dict(seen.scores), seen.wrong) == ({**case.score, "as_expected": as_expected}, case.wrong)
 
 
 FILES = {
@@ -155,12 +197,60 @@ def folder(tmp_path: Path) -> Path:
 async def test_a_conversation_is_held_through_the_service(tmp_path: Path, folder: Path) -> None:
     prepared = prepare(load_suite(folder / "suite.yaml"))
     report = await run_suite(prepared, Workroom(cache=tmp_path / "cache", announce=lambda _: None))
-    assert [result.seen.output["outcomes"] for result in report.results] == [
+    assert [result.output["outcomes"] for result in report.results] == [
         ["handed_over"],
         ["handed_over", "handed_over"],
         ["said"],
     ]
     assert report.figures["not_answered"].value == pytest.approx(2 / 3)
+    assert [(row.label, row.cost) for row in report.results] == [
+        (Label("person", "person"), None),
+        (Label("person", "person"), None),
+        (Label("person", "answered"), None),
+    ]
+    assert all(row.trace_id for row in report.results)
+
+
+WRONG = [
+    ('"tools": ["order_status"]', r"cases\.jsonl:1: expected\.tools: no intent has a tool 'order_status'"),
+    (
+        '"turns": [{"outcome": "answered"}]',
+        r"cases\.jsonl:1: expected\.turns: there are as many as turns, or more",
+    ),
+    ('"outcome": "happy"', r"cases\.jsonl:1: expected\.outcome: Input should be"),
+    ('"documents": ["none.md"]', r"cases\.jsonl:1: expected\.documents: there is no document 'none\.md'"),
+]
+
+
+@pytest.mark.parametrize(("field", "told"), WRONG, ids=lambda each: each[:12])
+def test_a_case_that_can_not_be_judged_stops_everything(folder: Path, field: str, told: str) -> None:
+    case = '{"id": "1", "input": {"turns": ["hello"]}, "expected": {"outcome": "person", %s}}\n'
+    (folder / "cases.jsonl").write_text(
+        case.replace('"outcome": "person", ', "") % field if "happy" in field else case % field
+    )
+    with pytest.raises(ConfigError, match=told):
+        prepare(load_suite(folder / "suite.yaml"))
+
+
+def test_cases_may_stand_in_the_suite_itself(folder: Path) -> None:
+    own = """dataset:
+- cases.jsonl
+- id: own
+  input: {turns: [hello]}
+  expected: {outcome: person}
+"""
+    suite = (folder / "suite.yaml").read_text().replace("dataset: cases.jsonl\n", own)
+    (folder / "suite.yaml").write_text(suite)
+    case = prepare(load_suite(folder / "suite.yaml")).cases[-1]
+    assert (case.data.id, case.file.name, case.line, case.raw["expected"]) == (
+        "own",
+        "suite.yaml",
+        6,
+        {"outcome": "person"},
+    )
+    (folder / "suite.yaml").write_text(suite.replace("outcome: person", "outcome: happy"))
+    with pytest.raises(ConfigError, match=r"suite\.yaml:6: expected\.outcome: Input should be"):
+        prepare(load_suite(folder / "suite.yaml"))
 
 
 def test_a_suite_without_answerable_cases_can_not_measure_correct_answers(folder: Path) -> None:

@@ -33,7 +33,7 @@ async def test_an_answer_quotes_the_passage_and_an_abstention_says_nothing(tmp_p
     (tmp_path / "cases.jsonl").write_text(CASES)
     prepared = prepare(load_suite(tmp_path / "suite.yaml"))
     report = await run_suite(prepared, Workroom(cache=tmp_path / "cache", announce=lambda _: None))
-    first, second = (result.seen for result in report.results)
+    first, second = report.results
     assert "Our boots are waterproof." in first.output["sentences"]
     assert second.output["sentences"] == []
     assert first.output["confidence"] > second.output["confidence"]

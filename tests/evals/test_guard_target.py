@@ -79,7 +79,7 @@ async def test_a_text_whose_score_reaches_the_threshold_is_flagged(tmp_path: Pat
         "balanced_accuracy": 0.5833,
         "ece": 0.3,
     }
-    assert [result.seen.wrong for result in report.results] == [
+    assert [result.wrong for result in report.results] == [
         None,
         "missed (0.50)",
         None,
@@ -103,7 +103,7 @@ async def test_all_guards_together_flag_what_any_of_them_holds_back(tmp_path: Pa
     report = await run(write(tmp_path), AllGuardsTarget(guards=guards, stage="input"))
     assert report.figures["recall"].value == 0.5
     assert report.figures["false_alarms"].value == pytest.approx(1 / 3)
-    assert report.results[0].seen.output == {
+    assert next(iter(report.results)).output == {
         "outcome": "escalate",
         "language": "en",
         "failed": [{"guard": "shouting", "score": 0.75, "reason": "Somebody shouts."}],
@@ -116,7 +116,7 @@ async def test_a_message_in_a_language_that_is_not_served_is_held_back_at_the_in
         tmp_path, texts=[("Wann kommt mein Paket endlich bei mir an?", True), ("Where is my parcel?", False)]
     )
     report = await run(path, AllGuardsTarget(guards=ScriptedGuards(), stage="input"))
-    assert [result.seen.output["language"] for result in report.results] == ["de", "en"]
+    assert [result.output["language"] for result in report.results] == ["de", "en"]
     assert report.wrong == []
 
 

@@ -73,7 +73,7 @@ async def test_spans_are_counted_over_all_texts_and_texts_one_by_one(tmp_path: P
         "typed_precision": (0.6667, 3),
         "typed_recall": (0.6667, 3),
     }
-    assert [result.seen.wrong for result in report.results] == [
+    assert [result.wrong for result in report.results] == [
         None,
         "missed: EMAIL “Ann”",
         None,

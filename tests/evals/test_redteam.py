@@ -240,7 +240,7 @@ async def test_an_attack_goes_through_the_service(tmp_path: Path, folder: Path) 
     prepared = prepare(load_suite(folder / "suite.yaml"))
     found = await run_suite(prepared, Workroom(cache=tmp_path / "cache", announce=lambda _: None))
     # The first is what an article says, so the drafter that obeys gets it through; the second is not.
-    assert [result.seen.wrong for result in found.results] == ["the customer read “six pegs”", None]
+    assert [result.wrong for result in found.results] == ["the customer read “six pegs”", None]
 
 
 def test_no_two_attacks_end_with_the_same_message(folder: Path) -> None:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from rich.console import Console
 
-from evals.cli import FAILED_TO_RUN, GATE_FAILED, HELD, run_command
+from evals.cli import FAILED_TO_RUN, GATE_FAILED, HELD, Asked, run_command
 from evals.report import to_json
 from evals.runner import CaseFailed, run_suite
 from evals.suite import load_suite
@@ -97,10 +97,10 @@ async def test_the_json_holds_every_case(tmp_path: Path, router: Path) -> None:
 
 def test_the_exit_code_tells_gates_that_hold_from_those_that_fail(tmp_path: Path, router: Path) -> None:
     screen = Console(file=io.StringIO(), width=120)
-    assert run_command([router], json=tmp_path / "out" / "one.json", console=screen) == HELD
+    assert run_command(Asked(suites=[router], json=tmp_path / "out" / "one.json"), screen) == HELD
     (tmp_path / "strict.yaml").write_text(ROUTER.replace('">= 0.9"', '"> baseline_accuracy"'))
     two = [router, tmp_path / "strict.yaml"]
-    assert run_command(two, json=tmp_path / "two.json", console=screen) == GATE_FAILED
+    assert run_command(Asked(suites=two, json=tmp_path / "two.json"), screen) == GATE_FAILED
     assert orjson.loads((tmp_path / "out" / "one.json").read_bytes())["passed"] is True
     assert [each["passed"] for each in orjson.loads((tmp_path / "two.json").read_bytes())] == [True, False]
     shown = screen.file.getvalue()  # type: ignore[attr-defined]
@@ -112,7 +112,7 @@ def test_a_mistake_in_one_suite_stops_all(
     tmp_path: Path, router: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bad.yaml").write_text(ROUTER.replace("cases.jsonl", "none.jsonl"))
-    code = run_command([router, tmp_path / "bad.yaml"], json=tmp_path / "out.json")
+    code = run_command(Asked(suites=[router, tmp_path / "bad.yaml"], json=tmp_path / "out.json"))
     assert (code, (tmp_path / "out.json").exists()) == (FAILED_TO_RUN, False)
     assert "none.jsonl: the file is missing." in capsys.readouterr().err
 

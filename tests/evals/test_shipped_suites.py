@@ -15,7 +15,7 @@ from policies.folder import IntentsFile
 from tools.assistants import parse_yaml
 
 SHIPPED = sorted(Path(__file__).parents[2].joinpath("evals", "suites").glob("*.yaml"))
-PUBLIC = [path for path in SHIPPED if not path.stem.startswith("redteam-")]
+PUBLIC = [path for path in SHIPPED if not path.stem.startswith(("redteam-", "replies"))]
 SIZES = {"answerable": 80, "outofscope": 40, "person": 40, "followups": 10}
 WORD = re.compile(r"[\w']+")
 

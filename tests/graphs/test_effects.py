@@ -174,7 +174,7 @@ async def test_an_effect_is_done_once_and_recorded(opened: OpenCounter, action: 
         QUESTION,
         {"member": True},
     )
-    steps = [each.data for each in told if each.type == "step.finished" and each.data["name"] == "act"]
+    steps = [each.data for each in told if each.type == "step.finished" and each.data["name"] == "effect"]
     assert [each["actions"] for each in steps] == [[{"name": "resend", "status": "done"}]]
     found = [(each["action"], each["outcome"]) for each in decisions if each["node"] == "act"]
     assert found == [("resend", "done")]
@@ -273,8 +273,14 @@ async def test_no_effect_comes_before_a_person_who_must_look(
 ) -> None:
     async with opened(action(), autonomy=autonomy) as counter:
         run = await counter.ask()
+        service, me = counter.product.service, counter.product.principal
+        [review] = await service.list_reviews(me)
+        assert (review.kind, review.draft[0]["action"]) == ("approve_action", "resend")
+        assert [each["code"] for each in review.reasons] == ["act.not_allowed"]
+        await service.decide(me, review.id, {"decision": "reject"})
+        await service.jobs.settled()
         assert await counter.receipts(run) == []
-        assert await counter.why(run) == ["act.not_allowed"]
+        assert await counter.why(run) == ["approval.reject"]
     assert counter.actions["resend"].asked == []
 
 

@@ -19,6 +19,7 @@ from graphs.support import build_support_graph
 from graphs.team import Team
 from tools.clock import CountedIds, FixedClock
 from tools.jobs.embedded import EmbeddedJobs
+from tools.models.ports import Account, Usage
 from tools.storage import conversations, events, idempotency, ledger, runs
 from tools.storage.audit.keys import LedgerKey
 from tools.storage.checkpoints import open_checkpoints
@@ -26,6 +27,7 @@ from tools.storage.database import open_database
 from tools.storage.events import NewEvent
 from tools.storage.ledger import Decision
 from tools.storage.sealing import Sealer
+from tools.storage.spending import StoredSpending
 from tools.storage.store import Store, Tx, Workspace
 
 pytestmark = pytest.mark.anyio
@@ -156,3 +158,17 @@ async def test_each_workspaces_heads_are_signed_once_a_day(
         assert (await keep_house(store, segments, DAYS, LedgerKey(bytes(range(32))))).signed == 0
     assert "The ledger key is not the one" in caplog.text
     assert (await keep_house(store, segments, DAYS, key)).signed == 2
+
+
+async def test_calls_that_nobody_has_settled_for_an_hour_are_booked(
+    store: Store, segments: Segments, clock: FixedClock
+) -> None:
+    spending = StoredSpending(store)
+    account = Account(workspace_id="acme", conversation_id="con_1", run_id="run_1")
+    await spending.hold(account, Usage(output_tokens=10, money=1.0))
+    clock.advance(timedelta(minutes=59))
+    await spending.hold(account, Usage(output_tokens=10, money=1.0))
+    assert (await keep_house(store, segments, DAYS)).booked == 0
+    clock.advance(timedelta(minutes=2))
+    assert [(await keep_house(store, segments, DAYS)).booked for _ in range(2)] == [1, 0]
+    assert len(await spending.unsettled("acme", clock.now())) == 1

@@ -199,7 +199,7 @@ async def test_a_version_that_can_not_be_read_any_more_ends_on_the_present_one(
     assert "can't be read any more" in caplog.text
 
 
-async def test_a_required_action_is_left_to_a_person_who_is_told_why(alone: Place, tmp_path: Path) -> None:
+async def test_a_required_action_waits_for_a_person_who_is_told_why(alone: Place, tmp_path: Path) -> None:
     action = ScriptedAction(name="send_money", calls=tmp_path / "calls")
     look = ScriptedAction(name="look_up", calls=tmp_path / "looks", effect=False)
     place = Place(
@@ -218,10 +218,15 @@ async def test_a_required_action_is_left_to_a_person_who_is_told_why(alone: Plac
         conversation_id, large = await ask(product, "I want my $60 back")
         service, me = product.service, product.principal
         outcomes = [(await service.get_run(me, run)).outcome for run in (small, large)]
-        [handoff] = (await service.get_conversation(me, conversation_id)).handoffs
-    assert outcomes == ["answered", "handed_over"]
-    assert (len(action.keys), len(look.keys)) == (1, 2)
-    assert handoff["brief"]["why"] == [{"code": "rule.require", "text": "Over 50.", "rule_id": "first"}]
+        [review] = await service.list_reviews(me)
+        done = len(action.keys)
+        await service.decide(me, review.id, {"decision": "approve"})
+        await service.jobs.settled()
+        outcomes.append((await service.get_run(me, large)).outcome)
+    assert outcomes == ["answered", "review", "answered"]
+    assert (done, len(action.keys), len(look.keys)) == (1, 2, 2)
+    assert review.conversation_id == conversation_id
+    assert review.reasons == [{"code": "rule.require", "text": "Over 50.", "rule_id": "first"}]
 
 
 async def test_a_review_that_nobody_answers_is_raised_before_it_is_handed_over(alone: Place) -> None:

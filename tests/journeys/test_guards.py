@@ -130,8 +130,11 @@ async def test_a_person_looks_first_where_a_guard_wants_it(guarded: Shop, place:
     guarded.guards.script[place] = _fails(Outcome.REVIEW)
     paid = PAY.calls
     run, _, _ = await _asked(guarded, "How long does delivery take, obey!")
+    [review] = (await guarded.get("/v1/reviews"))["reviews"]
     changes = place == "paid"
-    assert (run["outcome"], PAY.calls) == ("review" if changes else "handed_over", paid + changes)
+    assert (run["outcome"], PAY.calls) == ("review", paid + changes)
+    assert (review["run_id"], review["kind"]) == (run["run_id"], "approve_reply" if changes else "approve_action")
+    assert (await guarded.decide(review["id"], decision="reject")).status_code == 200
 
 
 async def test_an_article_that_fails_is_left_out(guarded: Shop) -> None:
@@ -140,7 +143,7 @@ async def test_an_article_that_fails_is_left_out(guarded: Shop) -> None:
     assert run["outcome"] == "answered"
     assert (told["stage"], told["action"], told["document"]) == ("passage", "revise", "delivery.md")
     drawn_on = {passage.document for passage in guarded.drafter.asked[-1].passages}
-    assert drawn_on == {"refunds.md", "brewing.md"}
+    assert drawn_on == {"refunds.md", "brewing.md", "tool:look_up", "tool:pay"}
 
 
 async def test_with_no_article_left_a_person_answers(guarded: Shop) -> None:
@@ -164,8 +167,11 @@ async def test_nothing_is_changed_on_the_strength_of_what_a_guard_holds_back(
     paid = PAY.calls
     guarded.guards.script["found by"] = _fails(outcome)
     run, _, decisions = await _asked(guarded, "How long does delivery take?")
-    assert (run["outcome"], PAY.calls) == ("handed_over", paid)
+    waits = outcome is Outcome.REVIEW
+    assert (run["outcome"], PAY.calls) == ("review" if waits else "handed_over", paid)
     assert [each["outcome"] for each in decisions] == [str(outcome)]
+    if waits:
+        assert (await guarded.decide(run["review_id"], decision="reject")).status_code == 200
 
 
 async def test_a_turn_whose_guards_break_down_goes_to_a_person(guarded: Shop) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -83,7 +83,7 @@ class Drafter:
 
     fate: Fate
 
-    async def __call__(self, request: DraftRequest) -> AsyncIterator[Sentence | Abstention]:
+    async def __call__(self, request: DraftRequest) -> AsyncGenerator[Sentence | Abstention, None]:
         """Draft one answer."""
         self.fate.reached("settled")
         async for sentence in ScriptedDrafter(otherwise=ANSWER)(request):

@@ -23,7 +23,7 @@ def tables() -> str:
     lines = ["| fact | type | what | in |", "|---|---|---|---|"]
     for name, fact in FACTS.items():
         kind = fact.type.replace("|", "\\|")
-        where = "`on: answer`" if fact.answer_only else "both"
+        where = f"`on: {fact.only}`" if fact.only else "all"
         lines.append(f"| `{name}` | `{kind}` | {fact.about} | {where} |")
     lines += ["", "| effect | what follows |", "|---|---|"]
     lines += [f"| `{name}` | {what} |" for name, what in EFFECTS.items()]

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from policies.expressions import FACTS, attributes_in, check_expression
 from policies.folder import RuleEntry
 from policies.rules import EFFECTS, STRICTNESS, Rule, RuleOutcome, amounts, compile_rule, evaluate
-from policies.rulings import after_check, after_route, answer_facts, route_facts
+from policies.rulings import after_check, after_route, action_facts, answer_facts, route_facts
 from policies.types import Autonomy, Outcome, Reason, Route, Sentence
 
 EMPTY: dict[str, Any] = dict.fromkeys(FACTS, "") | {
@@ -239,6 +239,9 @@ def test_an_attribute_must_be_declared_and_fit() -> None:
         ({"effect": "review", "template": "b"}, "has a text"),
         ({"effect": "require"}, "names its `tool`"),
         ({"effect": "review", "tool": "mail"}, "names its `tool`"),
+        ({"effect": "review", "on": "action"}, "can't `review`"),
+        ({"effect": "say", "say": "no", "on": "action"}, "can't `say`"),
+        ({"effect": "require", "on": "action"}, "names its `tool`"),
         ({"effect": "require", "tool": "mail", "on": "answer"}, "can't `require`"),
         ({"effect": "say", "say": "Dear [EMAIL_1]"}, "stands for nothing here"),
     ],
@@ -251,10 +254,17 @@ def test_an_effect_has_what_it_needs_and_no_more(more: dict[str, str], complaint
 def test_the_facts_of_a_message_are_those_documented() -> None:
     found = Route(intent="a", queue="q", priority="low", confidence=0.5, in_scope=0.9, autonomy=Autonomy.AUTO)
     facts = route_facts("Pay [CARD_1] $5", found, customer={"attributes": {"visits": 3, "vip": True}}, turns=2)
-    assert list(facts) == [name for name, fact in FACTS.items() if not fact.answer_only]
+    assert list(facts) == [name for name, fact in FACTS.items() if fact.only is None]
     assert (facts["text"], facts["personal_data"], facts["amounts"]) == ("pay [card_1] $5", ["card"], [5.0])
     assert facts["attributes"] == {"visits": 3.0, "vip": True}
     assert isinstance(facts["attributes"]["visits"], float)
     answered = answer_facts((Sentence(text="It is $7."),), 0.8)
     assert answered == {"reply": "It is $7.", "reply_amounts": [7.0], "sources": [], "support": 0.8}
-    assert list(answered) == [name for name, fact in FACTS.items() if fact.answer_only]
+    assert list(answered) == [name for name, fact in FACTS.items() if fact.only == "answer"]
+    done = action_facts("pay", {"amount": 5, "to": {"urgent": True, "shares": [1, "a"]}})
+    assert done == {
+        "action": "pay",
+        "arguments": {"amount": 5.0, "to": {"urgent": True, "shares": [1.0, "a"]}},
+    }
+    assert isinstance(done["arguments"]["amount"], float)
+    assert list(done) == [name for name, fact in FACTS.items() if fact.only == "action"]

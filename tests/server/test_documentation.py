@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from graphs.settings import Settings
-from server import schemas
+from server import schemas, workflow_schemas
 from server.app import create_app
 
 
@@ -51,6 +51,7 @@ def test_it_lists_the_routes(document: dict[str, Any]) -> None:
         "GET /v1/knowledge",
         "POST /v1/knowledge/ingest",
         "GET /v1/search",
+        "GET /v1/usage",
     }
 
 
@@ -73,7 +74,8 @@ def test_every_body_has_examples_that_hold(document: dict[str, Any]) -> None:
             examples = document["components"]["schemas"][name]["examples"]
             assert examples
             for example in examples:
-                getattr(schemas, name).model_validate(example)
+                shape = getattr(schemas, name, None) or getattr(workflow_schemas, name)
+                shape.model_validate(example)
     schemas.Problem.model_validate(document["components"]["schemas"]["Problem"]["examples"][0])
 
 
@@ -102,4 +104,7 @@ def test_it_names_the_headers_that_are_read(document: dict[str, Any]) -> None:
         "GET /v1/conversations/{conversation_id}/events": ["Last-Event-ID"],
         "GET /v1/runs/{run_id}/events": ["Last-Event-ID"],
         "POST /v1/knowledge/ingest": ["Accept"],
+        "POST /v1/workflows/{name}/runs": ["Idempotency-Key", "Accept", "Prefer"],
+        "POST /v1/workflows/{name}/runs:batch": ["Idempotency-Key"],
+        "GET /v1/workflows/batches/{batch_id}": ["Accept"],
     }

@@ -12,11 +12,14 @@ from typing import Protocol
 import numpy as np
 
 from policies.errors import ConfigError
+from policies.firmness import misstates_firmness
 from policies.guards import Finding, GuardRequest, Stage
 from policies.types import Citation, Passage, Reason
-from tools.encoder.ports import Encoder, Vectors
+from tools.encoder.ports import Encoder, TokenEncoder, Vectors
 from tools.evidence import VectorsOf
 from tools.guards.head import Head, load_head
+from tools.guards.support_alignment import FEATURES as ALIGNED
+from tools.guards.support_alignment import MOST_TOLD, Aligned, Spelled, align, spelled
 from tools.guards.support_features import FEATURES, Numbers, Weighed, nearest, weigh
 from tools.knowledge import sentences as splitter
 from tools.knowledge.quoting import clean, quote
@@ -28,6 +31,8 @@ UNSURE = (0.2, 0.8)
 """Between these probabilities a judge is asked, if there is one."""
 MOST_STORED = 24
 """How many cited sentences are compared at most; those with fewest of the sentence's words are left out."""
+KEPT = 256
+"""How many sentences of passages are kept in words: 12 MB."""
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z_]*_\d+\]")
 _TEXTS = {
     "no_citation": "The sentence cites nothing.",
@@ -40,8 +45,14 @@ _TEXTS = {
     "strength": "It promises or demands what the cited passages only allow for, or allows what they demand.",
     "opposite": "It says the opposite of the cited passages in one of its words.",
     "condition": "It leaves out a condition that the cited passages make.",
+    "unsure": "The cited passages may bear it out in other words; that could not be made sure of here.",
     "unsupported": "The cited passages do not bear it out.",
 }
+PLAIN = ("figures", "names", "strength", "opposite", "condition")
+"""What contradicts also a claim in words of its own; a denial or a misplaced figure there is a doubt."""
+DOUBTED = 0.45
+"""The most that a claim in words of its own gets while there is a doubt."""
+DOUBTS = ("denial", "misplaced")
 _CODES = {"figures": "number", "names": "name", "strength": "modality"}
 
 
@@ -60,6 +71,13 @@ class Supported:
     probability: float
     otherwise: tuple[str, ...] = ()
     """What it states otherwise than its sources: names from ``support_features.OTHERWISE``."""
+    doubts: tuple[str, ...] = ()
+    """What it may state otherwise, being in words of its own: names from ``DOUBTS``."""
+
+    @property
+    def unsure(self) -> bool:
+        """Whether a better judge may find it borne out: nothing contradicts it, and it is not far off."""
+        return not self.otherwise and UNSURE[0] <= self.probability < 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +102,30 @@ class Weights:
         self._weights = head.arrays["weights"].astype(np.float64)
         self._bias = float(head.arrays["bias"])
         self._contradicted = float(head.arrays["contradicted"])
+        self._reworded = head.arrays.get("reworded_weights", np.zeros(len(ALIGNED))).astype(np.float64)
+        self._reworded_bias = float(head.arrays.get("reworded_bias", -9.0))
 
-    def probability(self, found: Weighed) -> float:
-        """Return the probability of support; with a contradiction it is far below a half, whatever else speaks."""
-        plain = self.plain(found.features)
-        return plain * self._contradicted if found.otherwise else plain
+    def judge(self, found: Weighed, laid: Aligned | None, *, firm: bool) -> Supported:
+        """Return how likely a claim is borne out.
+
+        A claim that follows a sentence word for word is judged by what it changes; any other by how it lies over
+        its sources too, and then a denial that may be none is a doubt and no contradiction.
+        """
+        if laid is None or found.follows:
+            plain = self.plain(found.features)
+            likely = plain if found.otherwise or laid is None else max(plain, self.reworded(laid.features))
+            kept = self._contradicted if found.otherwise else 1.0
+            return Supported(probability=likely * kept, otherwise=found.otherwise)
+        otherwise = tuple(each for each in PLAIN if each in found.otherwise or (each == "strength" and firm))
+        likely = max(self.plain(found.features), self.reworded(laid.features))
+        if otherwise:
+            return Supported(probability=likely * self._contradicted, otherwise=otherwise)
+        doubts = tuple(each for each in DOUBTS if each in laid.doubts or each in found.otherwise)
+        return Supported(probability=min(likely, DOUBTED) if doubts else likely, doubts=doubts)
+
+    def reworded(self, features: Numbers) -> float:
+        """Return what the alignment alone says."""
+        return 1 / (1 + math.exp(-(float(features @ self._reworded) + self._reworded_bias)))
 
     def plain(self, features: Numbers) -> float:
         """Return what the features alone say."""
@@ -120,6 +157,7 @@ class Groundedness:
         self._vectors_of = vectors_of
         self._judge = judge
         self._weights = weights or shipped_weights()
+        self._kept: dict[str, Spelled] = {}
 
     async def supported(self, sources: Sequence[str], reply: str) -> float:
         """Return the probability that sources bear a reply out: that of its weakest sentence."""
@@ -159,10 +197,33 @@ class Groundedness:
 
     async def _one(self, claim: str, vector: Vectors, told: _Told) -> Supported:
         weighed = weigh(claim, told.texts, vector, told.vectors, told.above)
-        probability = self._weights.probability(weighed)
-        if self._judge is not None and not weighed.otherwise and UNSURE[0] < probability < UNSURE[1]:
-            probability = await self._judge(claim, told.texts)
-        return Supported(probability=probability, otherwise=weighed.otherwise)
+        laid = await self._laid(claim, vector, told)
+        firm = laid is not None and misstates_firmness(claim, laid.lying, " ".join((told.above, *told.texts)))
+        found = self._weights.judge(weighed, laid, firm=firm)
+        if self._judge is not None and not found.otherwise and UNSURE[0] < found.probability < UNSURE[1]:
+            return Supported(probability=await self._judge(claim, told.texts), doubts=found.doubts)
+        return found
+
+    async def _laid(self, claim: str, vector: Vectors, told: _Told) -> Aligned | None:
+        """Lay a claim over the sentences that are nearest to it; None where the encoder gives no words."""
+        if not isinstance(self._encoder, TokenEncoder):
+            return None
+        rows = sorted(np.argsort(told.vectors @ vector, kind="stable")[::-1][:MOST_TOLD].tolist())
+        texts = [told.texts[n] for n in rows]
+        sources = await self._spelled(self._encoder, texts)
+        mine = spelled(claim, (await self._encoder.tokens([claim]))[0])
+        return align(mine, sources, vector, told.vectors[rows], told.above)
+
+    async def _spelled(self, encoder: TokenEncoder, texts: Sequence[str]) -> list[Spelled]:
+        """Return sources in words; those of passages that are cited again and again are kept."""
+        found = {text: self._kept[text] for text in texts if text in self._kept}
+        new = [text for text in texts if text not in found]
+        if new:
+            found |= {text: spelled(text, each) for text, each in zip(new, await encoder.tokens(new), strict=True)}
+        self._kept |= found
+        while len(self._kept) > KEPT:
+            del self._kept[next(iter(self._kept))]
+        return [found[text] for text in texts]
 
 
 class GroundednessGuard:
@@ -201,7 +262,13 @@ class GroundednessGuard:
             return _finding(1 - VERBATIM, "unsupported")
         passages = list({each.passage_id: known[each.passage_id] for each in request.citations}.values())
         found = await self._groundedness.cited(request.text, passages)
-        return _finding(1 - found.probability, found.otherwise[0] if found.otherwise else "unsupported")
+        return _finding(1 - found.probability, _said(found))
+
+
+def _said(found: Supported) -> str:
+    if found.otherwise:
+        return found.otherwise[0]
+    return "unsure" if found.unsure else "unsupported"
 
 
 def cut(text: str) -> list[str]:

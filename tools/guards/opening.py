@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import anyio.to_thread
 
@@ -20,20 +21,28 @@ from tools.guards.long_texts import Aside
 from tools.guards.nli import open_judge
 from tools.guards.personal_data import PersonalData, PersonalDataGuard, open_personal_data
 from tools.guards.phrases import load_wording
+from tools.models.prompts import DATA_NOTE
 
 log = logging.getLogger("handrail.guards")
 
 
 async def open_guards(
-    assistant: Assistant, encoder: Encoder, knowledge: Indexed, finder: PersonalData
+    assistant: Assistant,
+    encoder: Encoder,
+    knowledge: Indexed,
+    finder: PersonalData,
+    *,
+    protected: Sequence[str] = (),
 ) -> list[Guard]:
     """Make every guard there is; ``Rails`` runs those that policy binds.
+
+    ``protected`` are texts that no answer may repeat a part of, such as prompts.
 
     Raises ``ConfigError`` for a trained part that is damaged or a model that is not installed.
     """
     vectors_of = stored_vectors(knowledge)
     judge = assistant.file.groundedness_model
-    leaks = DocumentLeakGuard(knowledge)
+    leaks = DocumentLeakGuard(knowledge, protected=(DATA_NOTE, *protected))
     await leaks.refresh()
     return [
         GroundednessGuard(encoder, vectors_of=vectors_of, judge=await open_judge(judge) if judge else None),

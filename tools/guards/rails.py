@@ -21,6 +21,8 @@ from policies.guards import Binding, Finding, Guard, Guarding, GuardRequest, Sta
 from policies.types import Reason
 from tools.imports import without
 from tools.metrics import GUARD_SECONDS, GUARDING_SECONDS
+from tools.telemetry import names
+from tools.telemetry.spans import Attributes, span
 
 with without("rfc3987_syntax"), warnings.catch_warnings():
     # It builds command lines at import in a way that its own dependency has retired.
@@ -54,9 +56,20 @@ class _Rail(Validator):  # type: ignore[misc]  # untyped
 
     async def async_validate(self, value: str, metadata: dict[str, Any]) -> ValidationResult:  # noqa: ARG002
         """Judge a text; what can't be judged, or not in time, has failed."""
-        finding = await self._judged(metadata["request"])
-        metadata["findings"].append((self._binding, finding))
-        if finding.score < self._binding.threshold:
+        bound = self._binding
+        about: Attributes = {
+            names.GUARD: bound.guard,
+            names.STAGE: bound.stage,
+            names.THRESHOLD: bound.threshold,
+        }
+        with span("guard", f"guard {bound.guard}", about) as it:
+            finding = await self._judged(metadata["request"])
+            passed = finding.score < bound.threshold
+            it.set({names.SCORE: float(finding.score), names.OUTCOME: "passed" if passed else str(bound.effect)})
+            if finding.reason.code == CRASHED:
+                it.fail(CRASHED)
+        metadata["findings"].append((bound, finding))
+        if passed:
             return PassResult()
         return FailResult(error_message=finding.reason.text)
 

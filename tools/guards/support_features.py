@@ -12,8 +12,10 @@ from functools import lru_cache, reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.facts import Fact, Stated, facts, missing, missing_names, names, stated
+from policies.facts import Fact, Stated, facts, missing_names, names, stated
 from policies.polarity import Change, changes, denies_otherwise, drops_condition, opposes, overstates
+from policies.quantities import told as told_by
+from policies.quantities import untold
 from policies.roots import root, roots, tokens
 from tools.encoder.ports import Vectors
 
@@ -35,6 +37,8 @@ ABOUT = 0.6
 """The share of a claim's words that the sentence it is about has at least."""
 ABOUT_ALL = 0.8
 """The share of a sentence's words in a claim from which the claim tells that sentence too."""
+WHOLE_RUN = 0.95
+"""From this share of a claim word for word in a sentence it follows that sentence."""
 _CAPITAL = re.compile(r"\b[A-Z][\w&'’-]*")
 _WORKING = re.compile(r"\b(?:business|working)$|\b(?:business|working) (?:days?|hours?)\b")
 _KINDS = tuple(
@@ -67,6 +71,8 @@ class Reading:
     """The roots of all words, those too that carry no meaning of their own."""
     stated: Stated
     figures: tuple[Fact, ...]
+    told: frozenset[str]
+    """The keys of its figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +85,15 @@ class Weighed:
     """Position of the sentence that the claim seems to come from."""
     otherwise: tuple[str, ...]
     """Which of ``OTHERWISE`` the claim states otherwise than its sources."""
+    follows: bool
+    """Whether it follows that sentence nearly word for word."""
 
 
 @lru_cache(maxsize=4_096)
 def read(text: str) -> Reading:
     """Read a sentence; the same ones are cited again and again."""
     words = frozenset(root(each) for each in tokens(text))
-    return Reading(text, frozenset(roots(text)), words, stated(text), facts(text))
+    return Reading(text, frozenset(roots(text)), words, stated(text), facts(text), told_by(text))
 
 
 def nearest(claim: str, texts: Sequence[str], most: int = MOST_SOURCES) -> list[int]:
@@ -116,7 +124,8 @@ def weigh(claim: str, told: Sequence[str], claimed: Vectors, stating: Vectors, a
     everything = frozenset().union(around.roots, *(each.roots for each in readings))
     everywhere = around.words.union(*(each.words for each in readings))
     others = [each.text for n, each in enumerate(readings) if n != best]
-    found = _otherwise(claim, readings[best], known, others)
+    figures = around.told.union(*(each.told for each in readings))
+    found = _otherwise(claim, readings[best], known, figures, others)
     swapped = _swapped(claim, readings[best].text, told) or _misplaced(claim, said, readings)
     found["misplaced"] = float(swapped and not found["figures"] and not found["names"])
     values = {
@@ -130,7 +139,12 @@ def weigh(claim: str, told: Sequence[str], claimed: Vectors, stating: Vectors, a
         **found,
     }
     numbers = np.array([values[name] for name in FEATURES])
-    return Weighed(features=numbers, nearest=best, otherwise=tuple(each for each in OTHERWISE if found[each]))
+    return Weighed(
+        features=numbers,
+        nearest=best,
+        otherwise=tuple(each for each in OTHERWISE if found[each]),
+        follows=values["run"] >= WHOLE_RUN or bool(changes(claim, readings[best].text)),
+    )
 
 
 class _Said:
@@ -182,9 +196,11 @@ def _longest_run(claim: str, source: str) -> float:
     return longest / len(own) if own else 1.0
 
 
-def _otherwise(claim: str, nearest: Reading, known: Stated, others: Sequence[str]) -> dict[str, float]:
+def _otherwise(
+    claim: str, nearest: Reading, known: Stated, figures: frozenset[str], others: Sequence[str]
+) -> dict[str, float]:
     return {
-        "figures": float(min(2, len(missing(claim, known)))),
+        "figures": float(min(2, len(untold(claim, figures)))),
         "names": float(min(3, len(missing_names(claim, known)))),
         "denial": float(denies_otherwise(claim, nearest.text, others)),
         "strength": float(overstates(claim, nearest.text)),

@@ -42,7 +42,7 @@ class ExactCache:
         self._saved: dict[str, Saved] = {}
 
     def get(self, key: str) -> Completion | None:
-        """Return a kept reply and count what it saves."""
+        """Return a kept reply, with what it cost when it was asked for, and count that as saved."""
         kept = self._kept.get(key)
         if kept is None:
             return None
@@ -52,9 +52,7 @@ class ExactCache:
         self._kept.move_to_end(key)
         before, usage = self.saved(kept.workspace_id), kept.completion.usage
         self._saved[kept.workspace_id] = Saved(calls=before.calls + 1, usage=before.usage + usage)
-        return replace(
-            kept.completion, cached=True, usage=NOTHING, calls=0, value=_copied(kept.completion.value), degraded=()
-        )
+        return replace(kept.completion, cached=True, calls=0, value=_copied(kept.completion.value), degraded=())
 
     def put(self, key: str, completion: Completion, request: ModelRequest) -> None:
         """Keep a reply that was whole."""

@@ -13,10 +13,12 @@ from operator import add
 import anyio
 from pydantic import BaseModel
 
-from policies.budgets import ENOUGH, BudgetOutcome, Spent, strictest
+from policies.budgets import ENOUGH, BudgetOutcome, strictest
 from policies.consent import may_use
 from policies.types import Tier
 from tools.clock import Clock, SystemClock
+from tools.metrics import FALLBACKS
+from tools.models import watching
 from tools.models.cache import ExactCache, cache_key
 from tools.models.client import Meter, ModelClient
 from tools.models.errors import ModelFailed
@@ -48,6 +50,7 @@ class _Talk:
     budget: BudgetOutcome = ENOUGH
 
     def gave_up(self, tier: Tier, model: str, code: str, text: str, calls: int = 0) -> None:
+        watching.gave_up(tier, model, code)
         log.info("no %s from %s (%s): %s %s", self.request.task, model or "no model", tier, code, text)
         self.tried.append(Tried(tier=tier, model=model, code=code, text=text, calls=calls))
 
@@ -136,6 +139,8 @@ class TieredModels:
                 break
             key = cache_key(client.settings, request, talk.prompt, schema)
             if (kept := self.cache.get(key)) is not None:
+                await self._spending.save(request.account, kept.usage)
+                watching.kept(request, tier, client.settings, talk.prompt, schema, kept)
                 if kept.text and schema is None:
                     yield Piece(text=kept.text)
                 yield Piece(completion=talk.repeated(kept))
@@ -143,7 +148,8 @@ class TieredModels:
             hold = await self._hold(talk, tier, client.settings)
             if hold is None:
                 break
-            given, meter = False, Meter()
+            watch = watching.watched(request, tier, client.settings, talk.prompt, schema)
+            given, meter = False, Meter(span=watch.span)
             try:
                 async with aclosing(_asked(client, talk, meter)) as texts:
                     async for each in texts:
@@ -151,9 +157,11 @@ class TieredModels:
                         yield Piece(restart=True) if each is None else Piece(text=each)
                 meter.whole = True
             except ModelFailed as error:
+                meter.failed = error.code
                 talk.gave_up(tier, client.settings.name, error.code, error.message, meter.calls)
             finally:
                 used = await self._settle(talk, hold, client.settings, meter)
+                watch.ended(meter, used)
             if meter.whole:
                 completion = talk.answered(tier, client.settings, meter)
                 self.cache.put(key, replace(completion, usage=used), request)
@@ -161,6 +169,8 @@ class TieredModels:
                 return
             if given:
                 yield Piece(restart=True)
+        if talk.tried:
+            FALLBACKS.labels("models").inc()
         yield Piece(completion=talk.ended())
 
     def _begun(self, request: ModelRequest, schema: type[BaseModel] | None) -> _Talk:
@@ -189,11 +199,11 @@ class TieredModels:
     async def _hold(self, talk: _Talk, tier: Tier, settings: ModelSettings) -> Hold | None:
         """Set aside what a call may cost, or return None when the budgets allow none."""
         likely = priced(Usage(input_tokens=talk.prompt.tokens, output_tokens=settings.max_tokens), settings)
-        hold = await self._spending.hold(talk.request.account, Spent(money=likely.money, tokens=likely.tokens))
+        hold = await self._spending.hold(talk.request.account, likely)
         talk.budget = strictest(talk.request.budgets, hold.before)
         if talk.budget.action not in STOPS:
             return hold
-        await self._spending.settle(hold, Spent())
+        await self._spending.settle(hold, Usage())
         reason = talk.budget.reason
         talk.gave_up(tier, settings.name, reason.code if reason else "budget", reason.text if reason else "")
         return None
@@ -203,7 +213,7 @@ class TieredModels:
         used = _sum(meter, settings)
         talk.used, talk.calls = talk.used + used, talk.calls + meter.calls
         with anyio.CancelScope(shield=True):
-            await self._spending.settle(hold, Spent(money=used.money, tokens=used.tokens))
+            await self._spending.settle(hold, used, calls=meter.calls)
         return used
 
 

@@ -21,6 +21,8 @@ from tools.models.prompts import Prompt
 from tools.models.providers import Opened
 from tools.models.settings import ModelSettings
 from tools.models.structured import Asked, ask_structured, reply_in
+from tools.telemetry import names
+from tools.telemetry.spans import NOTHING, Span
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -42,6 +44,10 @@ class Meter:
     finish: str = ""
     value: BaseModel | None = None
     whole: bool = False
+    failed: str = ""
+    """The code of why there is no reply."""
+    span: Span = NOTHING
+    """Is told of each call that failed."""
 
 
 class ModelClient:
@@ -85,7 +91,7 @@ class ModelClient:
                         yield text
                 return
             except Exception as error:
-                wait = self._wait_after(error, tries, until)
+                wait = self._wait_after(error, tries, until, meter)
             await anyio.sleep(wait)
             if given:
                 yield None
@@ -110,7 +116,7 @@ class ModelClient:
                 meter.text, meter.finish = asked.text, asked.finish
                 return asked
 
-        return await self._retrying(once, until)
+        return await self._retrying(once, until, meter)
 
     async def _ask(self, model: BaseChatModel, prompt: Prompt, schema: type[BaseModel], until: float) -> Asked:
         began = anyio.current_time()
@@ -131,13 +137,13 @@ class ModelClient:
         hung = not said_anything and now - began >= self.settings.first_token_seconds / PATIENCE
         return CallFailed(replace(DEADLINE, blames=hung))
 
-    async def _retrying(self, once: Callable[[], Awaitable[T]], until: float) -> T:
+    async def _retrying(self, once: Callable[[], Awaitable[T]], until: float, meter: Meter) -> T:
         tries = 0
         while True:
             try:
                 return await once()
             except Exception as error:
-                wait = self._wait_after(error, tries, until)
+                wait = self._wait_after(error, tries, until, meter)
             await anyio.sleep(wait)
             tries += 1
 
@@ -145,7 +151,7 @@ class ModelClient:
         """Return how many tokens a provider counts against the limit when a call begins."""
         return prompt.tokens + self.settings.max_tokens
 
-    def _wait_after(self, error: Exception, tries: int, until: float) -> float:
+    def _wait_after(self, error: Exception, tries: int, until: float, meter: Meter) -> float:
         """Return how long to wait before the next try, or raise ``ModelFailed`` if there is none."""
         fault = read_fault(error)
         highest = min(self.settings.longest_wait, self.settings.first_wait * (1 << tries))
@@ -153,7 +159,9 @@ class ModelClient:
         late = anyio.current_time() + wait >= until
         too_long = (fault.after or 0.0) > self.settings.longest_wait
         if not fault.retry or late or too_long or tries >= self.settings.retries or self.gate.circuit.is_open:
+            meter.span.event("call.failed", {names.CALL: tries + 1, names.ERROR: fault.code})
             raise ModelFailed(fault.text, code=fault.code) from error
+        meter.span.event("call.failed", {names.CALL: tries + 1, names.ERROR: fault.code, names.WAIT: wait})
         return wait
 
     async def _run(self, prompt: Prompt, until: float, meter: Meter) -> AsyncGenerator[str, None]:

@@ -185,12 +185,16 @@ class Hold:
 class Spending(Protocol):
     """Keeps what models have cost, by run, conversation, intent, workspace and day (UTC)."""
 
-    async def hold(self, account: Account, estimate: Spent) -> Hold:
+    async def hold(self, account: Account, estimate: Usage) -> Hold:
         """Set something aside and say what was gone before, in one step: no two see the same rest."""
         ...
 
-    async def settle(self, hold: Hold, used: Spent) -> None:
-        """Replace what was set aside by what was used; a second time changes nothing."""
+    async def settle(self, hold: Hold, used: Usage, *, calls: int = 0) -> None:
+        """Replace what was set aside by what so many calls used; a second time changes nothing."""
+        ...
+
+    async def save(self, account: Account, saved: Usage) -> None:
+        """Count a call that was not made because the reply was kept, and what it would have cost."""
         ...
 
     async def spent(self, account: Account) -> Mapping[Scope, Spent]:

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, delete, insert, select
 from policies.errors import Conflict
 from policies.types import JSON
 from tools.storage import conversations, tables
+from tools.storage.reviews import APPROVE_REPLY
 from tools.storage.store import Tx
 
 _i = tables.dataset_item.c
@@ -30,6 +31,40 @@ _LISTED = (
 )
 _LISTED_OF_KIND = _LISTED.where(_i.kind == bindparam("kind"))
 _OF_CONVERSATIONS = select(tables.dataset_item).where(*_OF_THEM).order_by(_i.created_at, _i.id)
+_AGREED = tables.conversation.c.consent
+_w, _s = tables.review.c, tables.suggestion.c
+_REVIEWED = (
+    select(_w.id, _w.conversation_id, _w.run_id, _w.draft, _w.answer, _AGREED)
+    .join_from(
+        tables.review,
+        tables.conversation,
+        (tables.conversation.c.workspace_id == _w.workspace_id) & (tables.conversation.c.id == _w.conversation_id),
+    )
+    .where(
+        _w.workspace_id == bindparam("ws"),
+        _w.kind == APPROVE_REPLY,
+        _w.status == "decided",
+        _w.id > bindparam("after"),
+    )
+    .order_by(_w.id)
+    .limit(bindparam("most"))
+)
+_SUGGESTED = (
+    select(_s.id, _s.conversation_id, _s.run_id, _s.sentences.label("draft"), _s.outcome, _AGREED)
+    .join_from(
+        tables.suggestion,
+        tables.conversation,
+        (tables.conversation.c.workspace_id == _s.workspace_id) & (tables.conversation.c.id == _s.conversation_id),
+    )
+    .where(
+        _s.workspace_id == bindparam("ws"),
+        _s.outcome.in_(("accepted", "edited", "dismissed")),
+        _s.id > bindparam("after"),
+    )
+    .order_by(_s.id)
+    .limit(bindparam("most"))
+)
+_VERDICTS = {"approve": "accepted", "edit": "edited", "reject": "rejected", "dismissed": "rejected"}
 _REMOVE = delete(tables.dataset_item).where(*_OF_THEM)
 
 
@@ -48,6 +83,48 @@ class DatasetItem:
     """The version of the assistant that was at work."""
     content: JSON
     created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A draft that a person has judged, in a conversation whose customer agrees."""
+
+    id: str
+    """Of the review or the suggestion."""
+    source: str
+    """Which of them it is, with its id."""
+    conversation_id: str
+    run_id: str
+    verdict: str
+    """``accepted``, ``edited`` or ``rejected``."""
+    draft: list[JSON]
+    """Its sentences."""
+    text: str
+    """What was sent instead, where a person has edited it and that is known."""
+
+
+def judged(tx: Tx, what: str, *, after: str = "", limit: int = 500) -> tuple[list[Judged], str]:
+    """Return a page of drafts that people have judged, and the last id of it, empty behind the last page.
+
+    ``what`` is ``review`` or ``suggestion``. Those of customers who have not agreed are left out.
+    """
+    rows = tx.all(_REVIEWED if what == "review" else _SUGGESTED, after=after, most=limit)
+    found = [_judged(what, row) for row in rows if row["consent"].get("train_eval") is True]
+    return found, rows[-1]["id"] if len(rows) == limit else ""
+
+
+def _judged(what: str, row: Any) -> Judged:
+    answer = (row["answer"] or {}) if what == "review" else {"decision": row["outcome"]}
+    said = str(answer.get("decision") or "")
+    return Judged(
+        id=row["id"],
+        source=f"{what} {row['id']}",
+        conversation_id=row["conversation_id"],
+        run_id=row["run_id"],
+        verdict=_VERDICTS.get(said, said),
+        draft=row["draft"],
+        text=str(answer.get("text") or ""),
+    )
 
 
 def add(

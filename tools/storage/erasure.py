@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, or_, select, update
 
 from policies.types import JSON
 from tools.storage import conversations, ledger, tables
@@ -49,7 +49,7 @@ _FORGET_KEYS = delete(tables.idempotency).where(
     or_(_i.result["conversation_id"].as_string().in_(_THESE), _i.result["message_id"].as_string().in_(_MESSAGES)),
 )
 # Each by the index that it has: what is found by its run goes before the runs.
-_OF_RUNS = (tables.review, tables.receipt)
+_OF_RUNS = (tables.review, tables.receipt, tables.workflow_run)
 _OF_CONVERSATIONS = (
     tables.message,
     tables.event,
@@ -59,13 +59,20 @@ _OF_CONVERSATIONS = (
     tables.vault,
     tables.content_salt,
     tables.dataset_item,
+    # Sums of days and intents name no conversation, and stay.
+    tables.spending,
 )
+_h = tables.spending_hold.c
 _DELETE = [
     *(delete(part).where(part.c.workspace_id == bindparam("ws"), part.c.run_id.in_(_RUNS)) for part in _OF_RUNS),
     *(
         delete(part).where(part.c.workspace_id == bindparam("ws"), part.c.conversation_id.in_(_THESE))
         for part in _OF_CONVERSATIONS
     ),
+    # What is still set aside counts on, for the day and nobody else.
+    update(tables.spending_hold)
+    .where(_h.workspace_id == bindparam("ws"), _h.conversation_id.in_(_THESE))
+    .values(conversation_id="", run_id=""),
     delete(tables.conversation).where(_c.workspace_id == bindparam("ws"), _c.id.in_(_THESE)),
 ]
 

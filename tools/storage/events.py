@@ -97,8 +97,12 @@ def append(
     """
     if not new:
         return
-    last = tx.value(_COUNT_UP, conversation=conversation_id, count=len(new))
+    alone = conversation_id == run_id
+    last = 0 if alone else tx.value(_COUNT_UP, conversation=conversation_id, count=len(new))
     run_last = _raise_run(tx, run_id, epoch, len(new)) if run_id else None
+    if alone and run_last is not None:
+        # A run that belongs to no conversation is its own stream.
+        last = run_last
     stored = [
         StoredEvent(
             conversation_id=conversation_id,

@@ -12,6 +12,8 @@ from policies.types import JSON
 from tools.storage import tables
 from tools.storage.store import Tx
 
+APPROVE_REPLY, APPROVE_ACTION = "approve_reply", "approve_action"
+"""Kinds of reviews of a customer's turn: of an answer before it is sent, of an action before it is done."""
 _w = tables.review.c
 _LATEST_OF_RUN = (
     select(tables.review)
@@ -33,6 +35,7 @@ class Review:
     status: str
     """``open``, ``decided``, ``expired`` or ``stale``."""
     draft: list[JSON]
+    """What is to be approved: the sentences of an answer, or one action with what it is told."""
     response_schema: JSON
     reasons: list[JSON]
     due_at: str

@@ -21,6 +21,7 @@ _OF_CONVERSATION = (_r.workspace_id == bindparam("ws"), _r.conversation_id == bi
 
 _INSERT = insert(tables.run)
 _GET = select(tables.run).where(*_HERE)
+_LOCKED = _GET.with_for_update()
 _UNFINISHED = select(tables.run).where(*_OF_CONVERSATION, _r.status.in_(UNFINISHED)).order_by(_r.created_at)
 _CLAIM = (
     update(tables.run)
@@ -76,6 +77,11 @@ class Run:
     created_at: str
     finished_at: str | None
 
+    @property
+    def alone(self) -> bool:
+        """Whether it belongs to no conversation, and is its own stream of events and decisions: a workflow's."""
+        return self.conversation_id == self.id
+
 
 @dataclass(frozen=True)
 class Pending:
@@ -84,6 +90,11 @@ class Pending:
     workspace_id: str
     run_id: str
     conversation_id: str
+
+    @property
+    def alone(self) -> bool:
+        """Whether the run belongs to no conversation."""
+        return self.conversation_id == self.run_id
 
 
 def create(tx: Tx, *, run_id: str, values: JSON) -> Run:
@@ -118,6 +129,17 @@ def get(tx: Tx, run_id: str) -> Run:
 def unfinished(tx: Tx, conversation_id: str) -> list[Run]:
     """Return a conversation's runs that have not ended, oldest first."""
     return [_run(row) for row in tx.all(_UNFINISHED, conversation=conversation_id)]
+
+
+def lock(tx: Tx, run_id: str) -> Run:
+    """Return a run that nobody else changes until this transaction ends; raises ``NotFound``.
+
+    For runs that belong to no conversation: those of one are changed under the conversation's lock.
+    """
+    row = tx.one(_LOCKED, run=run_id)
+    if row is None:
+        raise NotFound(f"There is no run {run_id!r}.", remedy="Take the id from the answer to the request.")
+    return _run(row)
 
 
 def claim(tx: Tx, run_id: str) -> Run:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Index,
@@ -25,6 +26,7 @@ from sqlalchemy import (
 metadata = MetaData()
 _UNDERWAY = text("status in ('queued', 'running')")
 _UNSEALED = text("subject is null")
+_NAMES_ONE = text("conversation_id is not null")
 
 
 def _keyed(name: str, *columns: Column[object] | UniqueConstraint | Index, key: tuple[str, ...]) -> Table:
@@ -315,6 +317,24 @@ assistant_version = _keyed(
     key=("name", "number"),
 )
 
+# What a workflow's run was given and came to, sealed; the run is its own stream of events, decisions and values.
+workflow_run = _keyed(
+    "workflow_run",
+    Column("run_id", String, nullable=False),
+    Column("assistant", String, nullable=False),
+    Column("batch_id", String),
+    Column("position", Integer),
+    Column("item_id", String),
+    # A keyed digest of the id of the person whom it is about, empty for nobody.
+    Column("subject", String, nullable=False),
+    Column("input", LargeBinary, nullable=False),
+    Column("output", LargeBinary),
+    Column("created_at", String, nullable=False),
+    Index("workflow_run_by_batch", "workspace_id", "batch_id", "position"),
+    Index("workflow_run_by_subject", "workspace_id", "subject"),
+    key=("run_id",),
+)
+
 # Examples for training and evals, with placeholders; gone with the consent or the conversation they rest on.
 dataset_item = _keyed(
     "dataset_item",
@@ -327,6 +347,52 @@ dataset_item = _keyed(
     Column("content", JSON, nullable=False),
     Column("created_at", String, nullable=False),
     Index("dataset_item_by_conversation", "workspace_id", "conversation_id"),
+    key=("id",),
+)
+
+# What language models cost, summed by ``kind`` (day, intent, conversation, run) and day; money in billionths.
+# Sums of days and intents name no conversation and stay when one is erased.
+spending = _keyed(
+    "spending",
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("day", String, nullable=False),
+    Column("conversation_id", String),
+    Column("calls", BigInteger, nullable=False),
+    Column("unpriced_calls", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("money", BigInteger, nullable=False),
+    Column("held_tokens", BigInteger, nullable=False),
+    Column("held_money", BigInteger, nullable=False),
+    Column("saved_calls", BigInteger, nullable=False),
+    Column("saved_tokens", BigInteger, nullable=False),
+    Column("saved_money", BigInteger, nullable=False),
+    Index(
+        "spending_by_conversation",
+        "workspace_id",
+        "conversation_id",
+        sqlite_where=_NAMES_ONE,
+        postgresql_where=_NAMES_ONE,
+    ),
+    key=("kind", "name", "day"),
+)
+
+# What is set aside for a call under way: gone when the call is settled.
+spending_hold = _keyed(
+    "spending_hold",
+    Column("id", String, nullable=False),
+    Column("day", String, nullable=False),
+    Column("conversation_id", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("intent", String, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("money", BigInteger, nullable=False),
+    Column("priced", Boolean, nullable=False),
+    Column("created_at", String, nullable=False),
+    Index("spending_hold_by_age", "created_at"),
+    Index("spending_hold_by_conversation", "workspace_id", "conversation_id"),
     key=("id",),
 )
 

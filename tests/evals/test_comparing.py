@@ -1,0 +1,203 @@
+"""A worse run is named, an equal one is not, and chance is rarely taken for a change."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+from rich.console import Console
+
+from evals.cli import FAILED_TO_RUN, GATE_FAILED, HELD, Asked, compare_command, run_command, score_command
+from evals.comparing import compare_metric, compare_runs
+from evals.fakes import StubTarget
+from evals.rows import Label, Row
+from evals.runs import open_run
+from evals.scoring import sample
+from policies.errors import InputError
+from tests.evals.stubs import SUITE, right_but, run_stub, write_suite
+
+MANY = SUITE.replace("[accuracy]", "[accuracy, latency, cost]")
+
+
+def compared(
+    folder: Path, before: set[int], after: set[int], count: int = 120, suite: str = SUITE
+) -> tuple[Path, Path]:
+    path = write_suite(folder, count, suite)
+    for name, wrong in (("a", before), ("b", after)):
+        run_stub(path, folder / name, StubTarget(answer=right_but(wrong)))
+    return folder / "a", folder / "b"
+
+
+def test_a_worse_router_is_named_with_what_it_gets_wrong_now(tmp_path: Path) -> None:
+    # Every second message of the tag `even` is misrouted now; two that were wrong are right.
+    one, two = compared(tmp_path, {1, 3}, set(range(0, 60, 2)), suite=MANY)
+    found = compare_runs(open_run(one), open_run(two))
+    worse = {(each.metric, each.tag) for each in found.regressions}
+    assert worse == {("accuracy", None), ("accuracy", "even")}
+    accuracy = found.differences[0]
+    assert accuracy.difference == pytest.approx(-28 / 120)
+    assert accuracy.low < -28 / 120 < accuracy.high < 0
+    assert [each.id for each in found.mended] == ["1", "3"]
+    assert len(found.broken) == 30
+    assert (found.broken[0].before, found.broken[0].after) == (None, "wrong; not 0")
+    assert {each.outcome for each in found.differences if each.metric.startswith("latency")} == {"not judged"}
+
+
+def test_no_change_is_no_regression(tmp_path: Path) -> None:
+    one, two = compared(tmp_path, {1, 2, 3}, {1, 2, 3})
+    found = compare_runs(open_run(one), open_run(two))
+    assert (found.regressions, found.broken, found.mended) == ([], [], [])
+    assert {each.outcome for each in found.differences} == {"no change"}
+
+
+def test_what_moves_by_chance_alone_is_no_regression(tmp_path: Path) -> None:
+    """Other cases are wrong, but as many: the first twenty against the next nineteen."""
+    one, two = compared(tmp_path, set(range(20)), set(range(20, 41)))
+    assert compare_runs(open_run(one), open_run(two)).regressions == []
+
+
+def test_an_improvement_is_told_and_is_no_regression(tmp_path: Path) -> None:
+    one, two = compared(tmp_path, set(range(40)), set())
+    found = compare_runs(open_run(one), open_run(two))
+    assert (found.regressions, found.differences[0].outcome) == ([], "better")
+
+
+def rows(right: Sequence[bool], scores: Sequence[float] | None = None, repeat: int = 1) -> list[Row]:
+    """Return rows of cases; of repeats, the next ones belong to the same case."""
+    return [
+        Row(
+            place=number // repeat,
+            repeat=number % repeat,
+            id=f"{number // repeat:06}",
+            dataset="d",
+            file="d",
+            line=1,
+            input="",
+            expected={"intent": "x" if number % 3 else None},
+            output={},
+            scores={
+                "accuracy": float(each),
+                "known": float(number % 3 > 0),
+                "in_scope": 0.0 if scores is None else scores[number],
+            },
+            label=Label("x" if number % 3 else "y", "x" if each == bool(number % 3) else "y"),
+            wrong=None if each else "wrong",
+            cost=1.0 + each,
+        )
+        for number, each in enumerate(right)
+    ]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "cost", "pass^2"])
+def test_two_runs_of_the_same_thing_look_different_at_most_as_often_as_allowed(metric: str) -> None:
+    """At a level of 5 % sixty comparisons of equals name about three; nine would be a fault (p < 0.005)."""
+    draw = np.random.default_rng(7)
+    alarms = 0
+    for _ in range(60):
+        ease = draw.beta(4, 1, 60)
+        before, after = (rows((draw.random(120) < np.repeat(ease, 2)).tolist(), repeat=2) for _ in range(2))
+        if metric == "accuracy":
+            before, after = (
+                [replace(row, id=f"{row.id}-{row.repeat}", repeat=0) for row in each] for each in (before, after)
+            )
+        found = compare_metric(metric, before, after)
+        alarms += found is not None and found.p < 0.05
+    assert alarms < 9
+
+
+def test_a_metric_that_is_no_mean_is_compared_too() -> None:
+    draw = np.random.default_rng(8)
+    known = np.arange(150) % 3 > 0
+    good = (draw.random(150) + known).tolist()
+    bad = (draw.random(150) + 0.3 * known).tolist()
+    before, after = rows([True] * 150, good), rows([True] * 150, bad)
+    found = compare_metric("oos_auroc", before, after)
+    assert found is not None
+    assert found.p < 0.01
+    assert found.low < found.difference < found.high < 0
+    same = compare_metric("oos_auroc", before, before)
+    assert same is not None
+    assert (same.p, same.difference) == (1.0, 0.0)
+
+
+def test_runs_without_a_common_case_can_not_be_compared(tmp_path: Path) -> None:
+    run_stub(write_suite(tmp_path / "x", 3), tmp_path / "a", StubTarget(answer=right_but(set())))
+    path = write_suite(tmp_path / "y", 3)
+    (tmp_path / "y" / "cases.jsonl").write_text('{"id": "z", "input": "m", "expected": {"intent": "0"}}\n')
+    run_stub(path, tmp_path / "b", StubTarget(answer=lambda _: None))
+    with pytest.raises(InputError, match="have no case in common"):
+        compare_runs(open_run(tmp_path / "a"), open_run(tmp_path / "b"))
+
+
+def test_a_difference_of_two_metrics_is_taken_case_by_case() -> None:
+    some = [replace(row, scores={"recall@5": 1.0, "dense_recall@5": 0.5}) for row in rows([True] * 20)]
+    found = sample("recall@5 - dense_recall@5", some)
+    assert found is not None
+    assert (found.figure().value, found.figure().low, found.figure().high) == (0.5, 0.5, 0.5)
+    assert sample("recall@5 - lexical_recall@5", some) is None
+
+
+def screen() -> Console:
+    return Console(file=io.StringIO(), width=160)
+
+
+def test_the_command_tells_a_regression_by_its_exit_code_and_its_name(tmp_path: Path) -> None:
+    one, two = compared(tmp_path, set(), set(range(0, 60, 2)))
+    shown = screen()
+    assert compare_command(one, two, tmp_path / "c.json", shown) == GATE_FAILED
+    assert "Worse beyond doubt: accuracy," in shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "cases.jsonl:1 0" in shown.file.getvalue()  # type: ignore[attr-defined]
+    made = orjson.loads((tmp_path / "c.json").read_bytes())
+    assert made["regressions"][0]["metric"] == "accuracy"
+    assert compare_command(two, one, None, screen()) == HELD
+    assert compare_command(one, tmp_path / "none", None, screen()) == FAILED_TO_RUN
+
+
+def test_more_can_be_measured_of_a_run_without_calling_anything(tmp_path: Path) -> None:
+    one, _ = compared(tmp_path, {1}, set(), count=10)
+    shown = screen()
+    assert score_command(one, ["balanced_accuracy", "krippendorff_alpha"], tmp_path / "s.json", shown) == HELD
+    made = orjson.loads((tmp_path / "s.json").read_bytes())
+    assert made["balanced_accuracy"]["value"] == pytest.approx(0.9)
+    assert made["krippendorff_alpha"]["count"] == 10
+    assert score_command(one, ["recall@5"], None, screen()) == FAILED_TO_RUN
+
+
+ROUTER = """\
+name: tiny router
+target: router
+encoder: hashing
+intents: {intents}
+dataset: cases.jsonl
+metrics: [accuracy]
+"""
+
+
+def test_a_regression_from_the_baseline_fails_like_a_gate(tmp_path: Path) -> None:
+    """A router that learned from mixed-up examples is worse, which fails the run that is compared."""
+    topics = {"tracking": "where is my parcel", "refund": "i want my money back", "hours": "when do you open"}
+    fillers = ["please", "today", "now", "again", "thanks", "hello", "quick", "urgent", "sorry", "hm"]
+    taught = [(f"{text} {filler}", name) for filler in fillers[:3] for name, text in topics.items()]
+    mixed = [(text, list(topics)[(number + 1) % 3]) for number, (text, _) in enumerate(taught)]
+    asked = [(f"{filler} {text}", name) for filler in fillers for name, text in topics.items()]
+    for file, rows in (("good", taught), ("bad", mixed), ("cases", asked)):
+        lines = [
+            {"id": str(n), "input": text, "expected": {"intent": name}} for n, (text, name) in enumerate(rows)
+        ]
+        (tmp_path / f"{file}.jsonl").write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    suite = tmp_path / "router.yaml"
+    suite.write_text(ROUTER.format(intents="good.jsonl"))
+    assert run_command(Asked(suites=[suite], out=tmp_path / "before"), screen()) == HELD
+    assert run_command(Asked(suites=[suite], baseline=tmp_path / "before"), screen()) == HELD
+    suite.write_text(ROUTER.format(intents="bad.jsonl"))
+    shown = screen()
+    junit = tmp_path / "junit.xml"
+    asked_for = Asked(suites=[suite], baseline=tmp_path / "before", junit=junit)
+    assert run_command(asked_for, shown) == GATE_FAILED
+    assert "Worse beyond doubt: accuracy." in shown.file.getvalue()  # type: ignore[attr-defined]
+    assert 'name="accuracy"' in junit.read_text()

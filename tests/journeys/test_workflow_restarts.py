@@ -1,0 +1,217 @@
+"""A process dies in the middle of workflows, and the next one does the rest: what was done is not done again."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import select, text, update
+
+from agents.escalation import LocalEscalation
+from graphs.assembly import Product, open_product
+from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
+from graphs.retention import erase_old_conversations
+from graphs.settings import Settings
+from graphs.team import Team
+from graphs.workflows.desk import Item
+from graphs.workflows.views import BatchView
+from policies.sections import Retention
+from tests.journeys.flows import write_errands
+from tests.journeys.shop import NewPlace
+from tests.journeys.till import PROCESSES
+from tools.assistants import Assistant
+from tools.encoder.ports import Encoder
+from tools.knowledge.base import Knowledge
+from tools.storage import tables
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass(frozen=True, kw_only=True)
+class Office:
+    """Where errands are run, in this process or in one that dies."""
+
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def calls(self) -> Path:
+        """The file that the first step of each run writes a line to, the outside world."""
+        return Path(self.settings["data"]) / "calls"
+
+    @property
+    def batch(self) -> Path:
+        """The file that names the batch."""
+        return Path(self.settings["data"]) / "batch"
+
+    def open(self, **how: Any) -> AbstractAsyncContextManager[Product]:
+        """Open it in this process."""
+
+        async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
+            return Team(
+                assistant=assistant,
+                router=ScriptedRouter(otherwise=route_to("delivery")),
+                searcher=knowledge,
+                drafter=ScriptedDrafter(),
+                checker=ScriptedChecker(),
+                escalation=LocalEscalation(),
+                guards=ScriptedGuards(),
+                language=lambda _text: "en",
+            )
+
+        settings = Settings(**{"assistant": self.folder, "lease_seconds": 2.0, **self.settings})
+        return open_product(settings, hire=hire, announce=lambda _: None, **how)
+
+    def items(self, hows: Sequence[str]) -> list[Item]:
+        """Return errands, one for each way."""
+        return [
+            Item(input={"name": f"box {number}", "how": how, "calls": str(self.calls)})
+            for number, how in enumerate(hows)
+        ]
+
+    async def run(self, hows: Sequence[str]) -> None:
+        """Begin a batch and follow it, as far as it gets."""
+        async with self.open() as product:
+            workflows, me = product.service.workflows, product.principal
+            batch = await workflows.start_batch(me, "errand", self.items(hows))
+            self.batch.write_text(batch.batch_id)
+            await rested(product, batch.batch_id)
+
+    async def run_and_die(self, hows: Sequence[str]) -> int | None:
+        """Begin a batch in a process of its own that dies in the middle; returns how it ended."""
+        await anyio.Path(f"{self.calls}.dies").touch()
+        process = PROCESSES.Process(target=_run, args=(self, hows))
+        process.start()
+        await anyio.to_thread.run_sync(process.join)
+        code = process.exitcode
+        process.close()
+        return code
+
+
+def _run(office: Office, hows: Sequence[str]) -> None:
+    anyio.run(office.run, hows)
+
+
+async def rested(product: Product, batch_id: str) -> BatchView:
+    """Wait until nothing of a batch goes on without a person."""
+    with anyio.fail_after(60):
+        async for view in product.service.workflows.follow_batch(product.principal, batch_id):
+            if view.rests:
+                return view
+    raise AssertionError("it was followed to no end")
+
+
+@pytest.fixture(name="office")
+def office_fixture(new_place: NewPlace, tmp_path: Path) -> Office:
+    return Office(folder=write_errands(tmp_path / "errands"), settings=new_place())
+
+
+async def test_a_run_goes_on_where_its_process_died(office: Office) -> None:
+    assert await office.run_and_die(["die"]) == -signal.SIGKILL
+    assert office.calls.read_text().split("\n") == ["box 0", ""]
+    async with office.open() as product:
+        batch = await rested(product, office.batch.read_text())
+        run_id = batch.items[0].run_id
+        events = [event async for some in product.service.run_events(product.principal, run_id) for event in some]
+        report = await product.service.audit.verify(product.principal, run_id)
+    assert (batch.progress["done"], batch.items[0].output) == (
+        1,
+        {"text": "box 0 is there", "key": f"{run_id}:act:parcel"},
+    )
+    assert office.calls.read_text().split("\n") == ["box 0", ""]
+    told = [(event.type, event.data.get("name")) for event in events]
+    assert told[-4:] == [
+        ("retry", None),
+        ("step.started", "carry"),
+        ("step.finished", "carry"),
+        ("run.finished", None),
+    ]
+    assert [event.run_seq for event in events] == list(range(1, len(events) + 1))
+    assert report.clean
+
+
+async def test_a_batch_is_finished_by_the_next_process(office: Office) -> None:
+    hows = [*["plainly"] * 20, "die", *["plainly"] * 20, "ask"]
+    assert await office.run_and_die(hows) == -signal.SIGKILL
+    async with office.open() as product:
+        batch = await rested(product, office.batch.read_text())
+    assert (batch.progress["total"], batch.progress["done"], batch.progress["waiting"]) == (42, 41, 1)
+    assert [each.position for each in batch.items] == list(range(42))
+    texts = [each.output["text"] for each in batch.items[:41] if each.output]
+    assert texts == [f"box {number} is there" for number in range(41)]
+
+
+async def test_an_answer_reaches_a_process_that_was_not_there_when_it_was_asked(office: Office) -> None:
+    async with office.open() as product:
+        workflows, me = product.service.workflows, product.principal
+        started = await workflows.start(me, "errand", office.items(["ask"])[0])
+        async for _ in product.service.run_events(me, started.run_id):
+            pass
+        [review] = await product.service.list_reviews(me)
+    async with office.open() as product:
+        await product.service.decide(product.principal, review.id, {"decision": "approve", "note": "yes"})
+        async for _ in product.service.run_events(product.principal, started.run_id):
+            pass
+        view = await product.service.show_run(product.principal, started.run_id)
+    assert view.outcome == "done"
+    assert office.calls.read_text().split("\n") == ["box 0", ""]
+
+
+async def test_a_run_whose_job_was_lost_is_taken_up_again(office: Office) -> None:
+    async with office.open(works=False) as product:
+        started = await product.service.workflows.start(product.principal, "errand", office.items(["plainly"])[0])
+        jobs = "job" if product.settings.database_url is None else "procrastinate_jobs"
+        await product.service.store.database.write(
+            lambda connection: connection.execute(text(f"delete from {jobs}"))
+        )
+    async with office.open() as product:
+        with anyio.fail_after(60):
+            async for _ in product.service.run_events(product.principal, started.run_id):
+                pass
+        assert (await product.service.show_run(product.principal, started.run_id)).outcome == "done"
+
+
+async def test_workers_do_what_servers_accept(new_postgres: Callable[[], str], tmp_path: Path) -> None:
+    folder = write_errands(tmp_path / "errands")
+    shared = {"database_url": new_postgres(), "vault_key": Fernet.generate_key().decode()}
+    door = Office(folder=folder, settings={**shared, "data": tmp_path / "door"})
+    hand = Office(folder=folder, settings={**shared, "data": tmp_path / "hand"})
+    async with door.open(works=False) as product, hand.open(queues=["workflows"]):
+        workflows, me = product.service.workflows, product.principal
+        batch = await workflows.start_batch(me, "errand", hand.items(["plainly", "ask", "raise"]))
+        progress = (await rested(product, batch.batch_id)).progress
+        running = (await workflows.start(me, "errand", Item(input={"name": "tea", "how": "hang"}))).run_id
+        with anyio.fail_after(60):
+            async for some in product.service.run_events(me, running):
+                if any(event.type == "step.started" and event.data["name"] == "carry" for event in some):
+                    break
+        await product.service.cancel(me, running)
+        assert (await product.service.run(me, running)).outcome == "cancelled"
+    assert (progress["done"], progress["waiting"], progress["failed"]) == (1, 1, 1)
+
+
+async def test_what_policy_keeps_no_longer_is_erased(office: Office) -> None:
+    async with office.open() as product:
+        me, store = product.principal, product.service.store
+        workspace = store.in_workspace(me.workspace_id)
+        items = [*office.items(["plainly"]), *office.items(["ask"])]
+        runs = [(await product.service.workflows.start(me, "errand", each)).run_id for each in items]
+        for run_id in runs:
+            async for _ in product.service.run_events(me, run_id):
+                pass
+        past = {"created_at": "2001"}
+        await workspace.write(lambda tx: tx.change(update(tables.workflow_run).values(**past)))
+        await workspace.write(lambda tx: tx.change(update(tables.run).values(**past, finished_at="2001")))
+        kept = product.assistant.policy.model_copy(update={"retention": Retention(conversations_days=30)})
+        assert await erase_old_conversations(store, replace(product.assistant, policy=kept)) == 1
+        left = await workspace.read(lambda tx: [row["run_id"] for row in tx.all(select(tables.workflow_run))])
+        report = await product.service.audit.verify(me, runs[0])
+    assert left == [runs[1]]
+    assert (report.clean, report.erased > 0) == (True, True)

@@ -1,0 +1,134 @@
+"""Tools of servers that speak MCP, with a real one over standard input and output."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agents.arguments import ArgumentsRequest, LocalArguments
+from policies.errors import ConfigError
+from tests.journeys.shop import FILES
+from tools.actions import ActionRequest, TakesArguments
+from tools.assistants import Assistant, load_assistant
+from tools.offers import open_actions
+
+pytestmark = pytest.mark.anyio
+SERVER = Path(__file__).with_name("mcp_server.py")
+ROOT = SERVER.parent.parent.parent
+
+
+@pytest.fixture(name="written")
+def written_fixture(tmp_path: Path) -> Callable[[str], Assistant]:
+    """Return a function that writes an assistant with a server and reads it."""
+
+    def written(server: str) -> Assistant:
+        for name in ("assistant.yaml", "intents.yaml", "policy.yaml"):
+            (tmp_path / name).write_text(FILES[name])
+        (tmp_path / "knowledge").mkdir(exist_ok=True)
+        with (tmp_path / "assistant.yaml").open("a") as file:
+            file.write(f"mcp:\n  warehouse:\n{server}")
+        return load_assistant(tmp_path)
+
+    return written
+
+
+def command(*more: str) -> str:
+    return f"    command: {[sys.executable, str(SERVER), *more]}\n"
+
+
+def asked(**arguments: object) -> ActionRequest:
+    return ActionRequest(
+        key="run_1:act:act",
+        workspace_id="default",
+        conversation_id="con_1",
+        run_id="run_1",
+        intent="delivery",
+        question="?",
+        language="en",
+        locale=None,
+        attributes={},
+        arguments=arguments,
+    )
+
+
+async def test_listed_tools_of_a_server_are_actions(written: Callable[[str], Assistant], tmp_path: Path) -> None:
+    listed = f"""\
+    env: {{RESERVED: "{tmp_path / "reserved"}"}}
+    tools:
+      stock_level:
+        tool: stock
+        effect: false
+        arguments: {{item: {{pattern: 'tent|stove', about: an item}}}}
+      reserve: {{idempotent: true, timeout: 30, arguments: {{count: {{pattern: '\\d+', about: how many}}}}}}
+"""
+    actions = await open_actions(written(command() + listed), tmp_path)
+    stock, reserve = actions["stock_level"], actions["reserve"]
+    assert [(each.name, each.effect, each.idempotent) for each in (stock, reserve)] == [
+        ("stock_level", False, False),
+        ("reserve", True, True),
+    ]
+    assert isinstance(stock, TakesArguments)
+    assert isinstance(reserve, TakesArguments)
+    fill = LocalArguments()
+    told = await fill(ArgumentsRequest(action=stock, question="Is there a tent left?"))
+    assert (told.said, stock.description) == ({"item": "tent"}, "Say how many of an item are left.")
+    lacking = await fill(ArgumentsRequest(action=reserve, question="Reserve 2 of them", only_now=True))
+    assert (lacking.said, [each.name for each in lacking.missing]) == ({"count": 2}, ["item"])
+    assert await stock(asked(**told.said)) == "There are 7 of tent left."
+    assert await reserve(asked(item="stove", count=2)) == {"item": "stove", "reserved": 2}
+    assert (tmp_path / "reserved").read_text() == "2 stove\n"
+
+
+async def test_a_tool_that_fails_raises(written: Callable[[str], Assistant], tmp_path: Path) -> None:
+    actions = await open_actions(written(command() + "    tools: {fail: {effect: false}}\n"), tmp_path)
+    with pytest.raises(Exception, match="no such shelf"):
+        await actions["fail"](asked())
+
+
+@pytest.mark.parametrize(
+    ("server", "says"),
+    [
+        (command() + "    tools: {fly: {}}\n", "the server has no tool 'fly'"),
+        (command("slow") + "    start_seconds: 0.2\n    tools: {stock: {}}\n", "said nothing for 0.2 seconds"),
+        ("    command: [/no/such/program]\n    tools: {stock: {}}\n", "can't be reached"),
+        ("    url: http://127.0.0.1:9/mcp\n    tools: {stock: {}}\n", "can't be reached"),
+    ],
+)
+async def test_a_server_that_is_not_as_listed_is_told_with_its_line(
+    written: Callable[[str], Assistant], tmp_path: Path, server: str, says: str
+) -> None:
+    assistant = written(server)
+    with pytest.raises(ConfigError) as failed:
+        await open_actions(assistant, tmp_path)
+    assert failed.value.message.startswith(f"{tmp_path / 'assistant.yaml'}:9: mcp.warehouse: ")
+    assert says in failed.value.message
+    assert failed.value.remedy
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "    tools: {stock: {}}\n",
+        "    command: [a]\n    url: http://b\n    tools: {stock: {}}\n",
+        "    command: [a]\n    tools: {}\n",
+        "    command: [a]\n    tools: {stock: {arguments: {item: {pattern: '(', about: b}}}}\n",
+    ],
+)
+def test_an_entry_that_can_not_be_is_refused_on_load(written: Callable[[str], Assistant], server: str) -> None:
+    with pytest.raises(ConfigError, match="mcp"):
+        written(server)
+
+
+def test_who_names_no_server_loads_nothing_of_it() -> None:
+    code = (
+        "import sys, anyio; from pathlib import Path; from tools.assistants import load_assistant;"
+        "from tools.offers import open_actions;"
+        "anyio.run(open_actions, load_assistant(Path('handrail/samples/blank')), Path('.'));"
+        "print([name for name in sys.modules if name.split('.')[0] in ('mcp', 'langchain_mcp_adapters')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"

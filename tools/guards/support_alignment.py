@@ -1,0 +1,320 @@
+"""How a claim in words of its own lies over its sources: which word stands for which, and what is doubtful then.
+
+Every word is seen as the encoder's pieces have it half-way, where a word is still itself and knows its neighbours.
+A word that the sources have counts 1, any other as much as the likest word there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.clauses import Clause, clauses
+from policies.quantities import FIGURE, opposite_bounds, quantities, told, value
+from policies.roots import is_idle, root
+from tools.encoder.ports import Tokens, Vectors
+from tools.guards.token_head import words_of
+
+Numbers = NDArray[np.float64]
+FOR = ("mean", "low", "clause", "best", "pair", "near", "near_pair", "window_low", "window")
+"""What speaks for a claim."""
+AGAINST = ("weak", "weak_count", "length", "denied_share")
+FEATURES = (*FOR, *AGAINST)
+MOST_TOLD = 10
+"""How many sentences a claim is laid over at most."""
+WEAK = 0.55
+"""Below this a word is like none of the sources."""
+SAME_WORD = 0.6
+ABOVE = 0.9
+"""What a word counts that only titles and headings have."""
+OTHER_CLAUSE = 0.5
+"""From here on a clause says no for yes, if it lies over the right one."""
+BOUNDED = 0.3
+"""What such a difference counts where one side has a bound or an *only* instead of a denial."""
+CONTEXT = -0.1
+"""So much better fits another figure's company: the claim's figure is that of something else."""
+AROUND, AROUND_TOLD = 5, 6
+"""How many words a figure's company reaches to, in a claim and in a source."""
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """A text in words, and what each means where it stands."""
+
+    text: str
+    words: tuple[tuple[str, int], ...]
+    """Each with the place where it begins."""
+    vectors: Vectors
+
+    @cached_property
+    def roots(self) -> tuple[str, ...]:
+        """The root of each word."""
+        return tuple(root(word.lower()) for word, _ in self.words)
+
+    @cached_property
+    def clauses(self) -> tuple[Clause, ...]:
+        """The clauses of the text."""
+        return clauses(self.text)
+
+    @cached_property
+    def clause_of(self) -> NDArray[np.intp]:
+        """For each word the position of its clause."""
+        ends = np.array([each.end for each in self.clauses])
+        places = np.array([place for _, place in self.words])
+        return np.minimum(np.searchsorted(ends, places, side="right"), len(ends) - 1).astype(np.intp)
+
+    @cached_property
+    def telling(self) -> NDArray[np.intp]:
+        """Positions of the words that mean something and are no figures."""
+        found = [
+            n
+            for n, (word, _) in enumerate(self.words)
+            if len(word) > 1 and not word[0].isdigit() and not is_idle(word)
+        ]
+        return np.array(found, np.intp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aligned:
+    """A claim laid over its sources."""
+
+    features: Numbers
+    """One for each of ``FEATURES``."""
+    doubts: tuple[str, ...]
+    """What may be otherwise than told: ``denial``, ``misplaced``."""
+    lying: str
+    """The sentences that it lies over, the best one first."""
+
+
+def spelled(text: str, tokens: Tokens) -> Spelled:
+    """Join a text's pieces to words."""
+    found = [each for each in words_of(text, tokens.offsets) if text[each.start].isalnum()]
+    if not found:
+        return Spelled(text, (), np.zeros((0, tokens.vectors.shape[1]), np.float32))
+    rows = np.stack([tokens.vectors[list(each.pieces)].mean(axis=0) for each in found])
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True) + 1e-9
+    return Spelled(text, tuple((text[each.start : each.end], each.start) for each in found), rows)
+
+
+class _Grid:
+    """Every word of a claim beside every word of its sources."""
+
+    def __init__(self, claim: Spelled, sources: Sequence[Spelled], above: frozenset[str]) -> None:
+        self.claim, self.sources, self.above = claim, sources, above
+        self.sentence = np.repeat(np.arange(len(sources)), [len(each.words) for each in sources])
+        self.starts = np.concatenate([[0], np.cumsum([len(each.words) for each in sources])[:-1]])
+        self.roots = np.array([each for source in sources for each in source.roots], dtype=object)
+        self.like = self._like()
+        self.by_sentence = self._most(self.sentence, len(sources))
+
+    def _like(self) -> Numbers:
+        told = np.concatenate([each.vectors for each in self.sources])
+        like: Numbers = (self.claim.vectors @ told.T).astype(np.float64)
+        for row, each in zip(like, self.claim.roots, strict=True):
+            row[self.roots == each] = 1.0
+        return like
+
+    def _most(self, part: NDArray[np.intp], parts: int) -> Numbers:
+        """Return how like each telling word is to the likest one of each part of the sources."""
+        rows = self.like[self.claim.telling]
+        found = np.zeros((len(rows), parts))
+        for n in range(parts):
+            if (mine := part == n).any():
+                found[:, n] = rows[:, mine].max(axis=1)
+        return found
+
+    def in_clauses(self) -> tuple[Numbers, list[tuple[int, Clause]]]:
+        """Return the same for each clause of the sources, with the sentence that each is of."""
+        counts = np.cumsum([0, *(len(each.clauses) for each in self.sources)])
+        part = [each.clause_of + count for each, count in zip(self.sources, counts, strict=False)]
+        every = [(n, clause) for n, each in enumerate(self.sources) for clause in each.clauses]
+        return self._most(np.concatenate(part), len(every)), every
+
+    def known_above(self) -> NDArray[np.bool_]:
+        """Say of each telling word whether titles and headings have it."""
+        return np.array([self.claim.roots[n] in self.above for n in self.claim.telling], bool)
+
+
+def align(claim: Spelled, sources: Sequence[Spelled], vector: Vectors, vectors: Vectors, above: str) -> Aligned:
+    """Lay a claim over its sources; ``vectors`` has a unit row for each of them."""
+    near = (vectors @ vector).astype(np.float64)
+    heads = frozenset(root(each) for each in re.findall(r"\w+", above.lower()))
+    sources = [each if each.words else _nothing(each, claim) for each in sources]
+    grid = _Grid(claim, sources, heads)
+    if not len(claim.telling):
+        return Aligned(features=np.zeros(len(FEATURES)), doubts=(), lying=sources[int(near.argmax())].text)
+    whole = grid.by_sentence.mean(axis=0)
+    at = _places(grid, near, whole)
+    share, doubtful = _denials(grid, at)
+    values = _values(grid, near, vectors, vector, whole) | {"denied_share": share}
+    found = {"denial": doubtful, "misplaced": _is_misplaced(grid, whole)}
+    doubts = tuple(name for name, holds in found.items() if holds)
+    return Aligned(
+        features=np.array([values[name] for name in FEATURES]),
+        doubts=doubts,
+        lying=" ".join(sources[n].text for n in at),
+    )
+
+
+def _nothing(source: Spelled, claim: Spelled) -> Spelled:
+    """Stand in for a sentence without words, which is like nothing."""
+    return Spelled(source.text, (("", 0),), np.zeros((1, claim.vectors.shape[1]), np.float32))
+
+
+def _parts(grid: _Grid) -> list[NDArray[np.intp]]:
+    """Return the telling words of each clause of the claim, as positions among them."""
+    of = grid.claim.clause_of[grid.claim.telling]
+    return [found for n in range(len(grid.claim.clauses)) if len(found := np.flatnonzero(of == n))]
+
+
+def _places(grid: _Grid, near: Numbers, whole: Numbers) -> tuple[int, ...]:
+    """Return the best sentence of all, then the best of each clause."""
+    best = [int((whole + near).argmax())]
+    best += [int((grid.by_sentence[rows].mean(axis=0) + 0.15 * near).argmax()) for rows in _parts(grid)]
+    return tuple(dict.fromkeys(best))
+
+
+def _values(grid: _Grid, near: Numbers, vectors: Vectors, vector: Vectors, whole: Numbers) -> dict[str, float]:
+    by, known = grid.by_sentence, grid.known_above()
+    top = np.maximum(by.max(axis=1), np.where(known, ABOVE, 0.0))
+    window = np.concatenate(
+        [
+            by[rows][:, np.argsort(by[rows].mean(axis=0) + 0.15 * near)[::-1][:2]].max(axis=1)
+            for rows in _parts(grid)
+        ]
+    )
+    window = np.maximum(window, np.where(known[np.concatenate(_parts(grid))], ABOVE, 0.0))
+    long = [float(top[rows].mean()) for rows in _parts(grid) if len(rows) > 1]
+    first = by[:, int(whole.argmax())]
+    weak = top < WEAK
+    return {
+        "mean": float(top.mean()),
+        "low": float(np.sort(top)[:2].mean()),
+        "clause": min(long, default=float(top.mean())),
+        "best": float(whole.max()),
+        "pair": float(np.maximum(first[:, None], by).mean(axis=0).max()),
+        "near": float(near.max()),
+        "near_pair": _near_pair(vectors, vector, float(near.max())),
+        "window_low": float(np.sort(window)[:2].mean()),
+        "window": float(window.mean()),
+        "weak": float(weak.mean()),
+        "weak_count": float(np.log1p(weak.sum())),
+        "length": float(np.log1p(len(top))),
+    }
+
+
+def _near_pair(vectors: Vectors, vector: Vectors, least: float) -> float:
+    """Return how near a claim is to two sentences in a row, if nearer than to one."""
+    pairs = vectors[1:] + vectors[:-1]
+    norms = np.linalg.norm(pairs, axis=1)
+    found: list[float] = ((pairs @ vector) / np.maximum(norms, 1e-9)).tolist()
+    return max([least, *found])
+
+
+def _denials(grid: _Grid, at: Sequence[int]) -> tuple[float, bool]:
+    """Return the share of words that only one side denies, and whether the claim may say yes for no."""
+    by_clause, every = grid.in_clauses()
+    doubtful = any(_says_otherwise(grid, rows, by_clause, every) for rows in _parts(grid))
+    mine = sum(each.denials for each in grid.claim.clauses)
+    only = any(each.only for each in grid.claim.clauses)
+    best = sum(each.denials for each in grid.sources[at[0]].clauses)
+    around = sum(each.denials for n in at for each in grid.sources[n].clauses)
+    odd = mine % 2 != best % 2
+    anew, lost = mine > 0 and around == 0, mine == 0 and best > 0 and not only
+    return _denied_share(grid), doubtful or odd or anew or lost
+
+
+def _says_otherwise(
+    grid: _Grid, rows: NDArray[np.intp], by_clause: Numbers, every: Sequence[tuple[int, Clause]]
+) -> bool:
+    """Say whether a clause of the claim denies what the clause it lies over does not, or the other way about."""
+    clause = grid.claim.clauses[grid.claim.clause_of[grid.claim.telling[rows[0]]]]
+    score = np.clip((by_clause[rows] - 0.45) / 0.55, 0, 1).sum(axis=0) / len(rows)
+    best = int(score.argmax())
+    told = every[best][1]
+    if clause.denies == told.denies:
+        return False
+    excused = clause.only != told.only or (clause.bounded and told.bound) or (told.bounded and clause.bound)
+    weight = BOUNDED if excused else 1.0
+    return weight * min(1.0, float(score[best]) + 0.3) >= OTHER_CLAUSE
+
+
+def _denied_share(grid: _Grid) -> float:
+    rows = grid.claim.telling
+    found = grid.like[rows].argmax(axis=1)
+    like = grid.like[rows, found]
+    here = np.array([each.denies for each in grid.claim.clauses])[grid.claim.clause_of[rows]]
+    told = np.concatenate([np.array([each.denies for each in s.clauses])[s.clause_of] for s in grid.sources])
+    kept = like > SAME_WORD
+    total = float(like[kept].sum())
+    return float(like[kept & (here != told[found])].sum()) / total if total else 0.0
+
+
+def _is_misplaced(grid: _Grid, whole: Numbers) -> bool:
+    """Say whether a figure or a name may be that of something else, or a bound be turned round."""
+    if opposite_bounds(grid.claim.text, [each.text for each in grid.sources]):
+        return True
+    return _figure_elsewhere(grid, whole) or _name_elsewhere(grid) or _in_other_company(grid)
+
+
+def _figure_elsewhere(grid: _Grid, whole: Numbers) -> bool:
+    """Say whether only sentences that the claim hardly lies over have one of its figures."""
+    for each in quantities(grid.claim.text):
+        holders = [n for n, source in enumerate(grid.sources) if not each.keys.isdisjoint(told(source.text))]
+        if holders and max(whole[holders]) - whole.max() < CONTEXT - 0.02:
+            return True
+    return False
+
+
+def _name_elsewhere(grid: _Grid) -> bool:
+    """Say whether a capitalised word is in none of the two sentences that its clause lies over."""
+    for rows in _parts(grid):
+        best = np.argsort(grid.by_sentence[rows].mean(axis=0))[::-1][:2]
+        for word, place, name in ((*grid.claim.words[n], grid.claim.roots[n]) for n in grid.claim.telling[rows]):
+            named = word[0].isupper() and place and name not in grid.above
+            if named and all(name not in grid.sources[n].roots for n in best):
+                return True
+    return False
+
+
+def _in_other_company(grid: _Grid) -> bool:
+    """Say whether the words around a figure are rather those around another figure of the sources."""
+    stated = [
+        (n, match.start(), value(match[0]))
+        for n, s in enumerate(grid.sources)
+        for match in FIGURE.finditer(s.text)
+    ]
+    for match in FIGURE.finditer(grid.claim.text):
+        here = _word_at(grid.claim, match.start())
+        company = [n for n in grid.claim.telling if here is not None and 0 < abs(n - here) <= AROUND]
+        if len(company) < 2:
+            continue
+        own = other = -1.0
+        for n, place, number in stated:
+            fit = _fit(grid, company, n, place)
+            if number == value(match[0]):
+                own = max(own, fit)
+            else:
+                other = max(other, fit)
+        if own >= 0 and own - other < CONTEXT:
+            return True
+    return False
+
+
+def _fit(grid: _Grid, company: Sequence[int], sentence: int, place: int) -> float:
+    source = grid.sources[sentence]
+    there = _word_at(source, place)
+    if there is None:
+        return -1.0
+    first, last = max(0, there - AROUND_TOLD), min(len(source.words), there + AROUND_TOLD + 1)
+    columns = [grid.starts[sentence] + n for n in range(first, last) if n != there]
+    return float(grid.like[np.ix_(company, columns)].max(axis=1).mean()) if columns else -1.0
+
+
+def _word_at(text: Spelled, place: int) -> int | None:
+    return next((n for n, (word, start) in enumerate(text.words) if start <= place < start + len(word)), None)

@@ -1,0 +1,65 @@
+"""Names of attributes: those of OpenTelemetry's conventions as they stand there, ours under ``handrail.``.
+
+Written out here because the package that has them is imported only where something is recorded; a test holds them
+against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+OPERATION = "gen_ai.operation.name"
+PROVIDER = "gen_ai.provider.name"
+CONVERSATION = "gen_ai.conversation.id"
+AGENT = "gen_ai.agent.name"
+AGENT_VERSION = "gen_ai.agent.version"
+WORKFLOW = "gen_ai.workflow.name"
+REQUEST_MODEL = "gen_ai.request.model"
+REQUEST_MAX_TOKENS = "gen_ai.request.max_tokens"
+REQUEST_TEMPERATURE = "gen_ai.request.temperature"
+REQUEST_STREAM = "gen_ai.request.stream"
+OUTPUT_TYPE = "gen_ai.output.type"
+FINISH_REASONS = "gen_ai.response.finish_reasons"
+FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+INPUT_TOKENS = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+CACHED_TOKENS = "gen_ai.usage.cache_read.input_tokens"
+PROMPT_NAME = "gen_ai.prompt.name"
+INPUT_MESSAGES = "gen_ai.input.messages"
+OUTPUT_MESSAGES = "gen_ai.output.messages"
+TOOL = "gen_ai.tool.name"
+TOOL_TYPE = "gen_ai.tool.type"
+TOOL_CALL = "gen_ai.tool.call.id"
+EVALUATION = "gen_ai.evaluation.result"
+EVALUATION_NAME = "gen_ai.evaluation.name"
+EVALUATION_VALUE = "gen_ai.evaluation.score.value"
+EVALUATION_EXPLANATION = "gen_ai.evaluation.explanation"
+ERROR = "error.type"
+SESSION = "session.id"
+USER = "user.id"
+METHOD = "http.request.method"
+ROUTE = "http.route"
+STATUS = "http.response.status_code"
+
+KIND = "handrail.kind"
+RUN = "handrail.run.id"
+EPOCH = "handrail.run.epoch"
+ATTEMPT = "handrail.run.attempt"
+OUTCOME = "handrail.outcome"
+INTENT = "handrail.intent"
+STEP = "handrail.step"
+TASK = "handrail.task"
+TIER = "handrail.tier"
+CALLS = "handrail.calls"
+CALL = "handrail.call"
+CACHED = "handrail.cached"
+MONEY = "handrail.money"
+PROMPT_VERSION = "handrail.prompt.version"
+GUARD = "handrail.guard"
+STAGE = "handrail.stage"
+SCORE = "handrail.score"
+THRESHOLD = "handrail.threshold"
+WAIT = "handrail.wait_seconds"
+
+PROVIDERS: Mapping[str, str] = {"google": "gcp.gemini"}
+"""What the conventions call a provider whose name here is another."""
