@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from agents.checker import LocalChecker
 from agents.drafter import LocalDrafter
 from agents.escalation import LocalEscalation
+from agents.prompts import all_prompts
 from agents.router import LocalRouter, RouterSettings
 from graphs.backend import Backend, open_backend
 from graphs.faults import Faults
@@ -45,9 +46,9 @@ from tools.guards.opening import open_finder, open_guards
 from tools.guards.rails import Rails
 from tools.knowledge.base import Knowledge, KnowledgeBase, open_knowledge
 from tools.knowledge.vectors import IN_MEMORY
-from tools.offers import open_actions
 from tools.models.ports import Models, Spending
 from tools.models.providers import Provider
+from tools.offers import open_actions
 from tools.storage.audit.keys import LedgerKey, ledger_key
 from tools.storage.installation import require_key
 from tools.storage.sealing import Sealer, is_key, load_or_make_key
@@ -349,7 +350,9 @@ async def build_team(
     """
     await anyio.to_thread.run_sync(warm_up)
     finder = await open_finder(assistant, knowledge, encoder)
-    guards = Rails(await open_guards(assistant, encoder, knowledge, finder), assistant.bindings)
+    protected = [each.text for each in all_prompts()]
+    opened = await open_guards(assistant, encoder, knowledge, finder, protected=protected)
+    guards = Rails(opened, assistant.bindings)
     drafter = LocalDrafter(
         encoder,
         stored_vectors(knowledge),

@@ -127,7 +127,7 @@ class LocalClient:
 
     async def check_inputs(self, name: str, inputs: Sequence[Any]) -> list[JSON]:
         """Return what a workflow finds wrong with inputs."""
-        return self.product.service.workflows.check(self.product.principal, name, inputs)
+        return await self.product.service.workflows.check(self.product.principal, name, inputs)
 
     async def run_workflow(self, name: str, given: Any, *, key: str | None = None) -> JSON:
         """Run a workflow on one input; return the run once it has ended or waits."""

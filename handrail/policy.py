@@ -33,6 +33,7 @@ from tools.assistants import (
 )
 from tools.clock import SystemClock
 from tools.guards.phrases import load_wording
+from tools.offers import require_known_arguments
 from tools.own_actions import load_actions
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def check_policy(path: Path, out: Console) -> None:
 def _require_sound(assistant: Assistant) -> None:
     require_own_words(assistant)
     servers = (name for server in assistant.file.mcp.values() for name in server.tools)
-    require_offered(assistant, {*load_actions(assistant, Path()), *servers})
+    actions = load_actions(assistant, Path())
+    require_offered(assistant, {*actions, *servers})
+    require_known_arguments(assistant, actions)
 
 
 def _text(path: Path) -> str:

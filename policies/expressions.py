@@ -101,6 +101,7 @@ _LITERALS = re.compile(_LITERAL)
 _BOUND = re.compile(r"\.(?:exists|all|exists_one|filter|map)\(\s*([a-zA-Z_]\w*)\s*,")
 _PATTERN = re.compile(rf"\bmatches\(\s*(r?{_LITERAL})\s*\)")
 _ATTRIBUTE = re.compile(r"(?<![\w.])attributes\s*\.\s*([A-Za-z_]\w*)\b(?!\s*\()")
+_ARGUMENT = re.compile(r"(?<![\w.])arguments\s*\.\s*([A-Za-z_]\w*)\b(?!\s*\()")
 _QUOTED_ATTRIBUTE = re.compile(rf"(?<![\w.])attributes\s*\[\s*({_LITERAL})\s*\]|({_LITERAL})\s+in\s+attributes\b")
 
 
@@ -120,6 +121,11 @@ def attributes_in(expression: str) -> tuple[str, ...]:
     quoted = [first or second for first, second in _QUOTED_ATTRIBUTE.findall(expression)]
     named = [*_ATTRIBUTE.findall(_bare(expression)), *(each[1:-1] for each in quoted)]
     return tuple(dict.fromkeys(named))
+
+
+def arguments_in(expression: str) -> tuple[str, ...]:
+    """Return the arguments of an action that an expression names, in their order."""
+    return tuple(dict.fromkeys(_ARGUMENT.findall(_bare(expression))))
 
 
 def check_expression(

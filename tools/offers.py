@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from tools.actions import Action
-from tools.assistants import Assistant
+from policies.errors import ConfigError
+from policies.expressions import arguments_in
+from tools.actions import Action, parameters_of
+from tools.assistants import Assistant, line_of
 from tools.own_actions import load_actions
 
 
@@ -20,4 +23,22 @@ async def open_actions(assistant: Assistant, data: Path) -> dict[str, Action]:
         from tools.mcp_servers import load_server_actions
 
         actions |= await load_server_actions(assistant)
+    require_known_arguments(assistant, actions)
     return actions
+
+
+def require_known_arguments(assistant: Assistant, actions: Mapping[str, Action]) -> None:
+    """Make sure that rules on one action name arguments that it takes; raises ``ConfigError`` with the line."""
+    for number, rule in enumerate(assistant.policy.rules):
+        if rule.on != "action" or rule.tool not in actions:
+            continue
+        taken = [each.name for each in parameters_of(actions[rule.tool])]
+        for name in arguments_in(rule.when):
+            if name not in taken:
+                line = line_of(assistant.files["policy.yaml"], ("rules", number, "when"))
+                known = ", ".join(taken) or "none"
+                raise ConfigError(
+                    f"{assistant.folder / 'policy.yaml'}:{line}: rules.{number}.when: the tool {rule.tool!r} takes no "
+                    f"argument {name!r}.",
+                    remedy=f"Mend the name; it takes: {known}.",
+                )

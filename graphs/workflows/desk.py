@@ -17,11 +17,12 @@ from graphs.takeover import require_staff
 from graphs.workflows.accepting import Batch, Given, Order, Started, start, start_batch
 from graphs.workflows.definitions import Workflow, named
 from graphs.workflows.plain import canonical, require_plain
-from graphs.workflows.views import BatchView, batch_view
+from graphs.workflows.views import BatchView, batch_view, progress
 from policies.errors import InputError
 from policies.types import JSON, Principal
 from tools.assistants import Assistant
 from tools.jobs.ports import Jobs
+from tools.storage import workflows
 from tools.storage.store import Store
 from tools.telemetry.spans import here
 from tools.tracing import note
@@ -60,13 +61,15 @@ class Workflows:
         require_staff(principal)
         return [each.schemas for each in self.defined.values()]
 
-    def check(self, principal: Principal, name: str, inputs: Sequence[Any]) -> list[JSON]:
+    async def check(self, principal: Principal, name: str, inputs: Sequence[Any]) -> list[JSON]:
         """Return what is wrong with inputs, by index, at most ``MOST_ERRORS``; nothing is run.
 
         Raises ``NotFound``.
         """
         require_staff(principal)
-        workflow = named(self.defined, name)
+        return await anyio.to_thread.run_sync(self._wrong, named(self.defined, name), inputs)
+
+    def _wrong(self, workflow: Workflow, inputs: Sequence[Any]) -> list[JSON]:
         wrong: list[JSON] = []
         for index, each in enumerate(inputs):
             try:
@@ -112,16 +115,18 @@ class Workflows:
         workspace = self.store.in_workspace(principal.workspace_id)
         return await workspace.read(partial(batch_view, batch_id=batch_id))
 
-    async def follow_batch(self, principal: Principal, batch_id: str) -> AsyncIterator[BatchView]:
-        """Yield how a batch stands whenever that has changed, until nothing goes on without a person."""
-        before: dict[str, int] | None = None
+    async def follow_batch(self, principal: Principal, batch_id: str) -> AsyncIterator[dict[str, int]]:
+        """Yield the progress of a batch whenever it has changed, until nothing goes on without a person."""
+        require_staff(principal)
+        workspace = self.store.in_workspace(principal.workspace_id)
+        before: dict[tuple[str, str | None], int] = {}
         while True:
-            view = await self.batch(principal, batch_id)
-            if view.progress != before:
-                yield view
-            if view.rests:
+            standing = await workspace.read(partial(workflows.standing, batch_id=batch_id))
+            if standing != before:
+                yield progress(standing)
+            if not any(status in ("queued", "running") for status, _ in standing):
                 return
-            before = view.progress
+            before = standing
             await anyio.sleep(LOOK_SECONDS)
 
     def _order(self, principal: Principal, name: str, key: str | None) -> Order:

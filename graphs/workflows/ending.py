@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import orjson
+import rfc8785
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from langgraph.types import Interrupt
@@ -78,9 +80,9 @@ def canonical_of(value: Any) -> str:
     """Return whatever a graph gave as a text that is always the same for the same."""
     try:
         return canonical(jsonable(value))
-    except Exception:
-        # Numbers beyond what canonical JSON has.
-        return repr(jsonable(value))
+    except rfc8785.IntegerDomainError:
+        # Canonical JSON has no number that a double can't hold.
+        return orjson.dumps(jsonable(value), option=orjson.OPT_SORT_KEYS).decode()
 
 
 def question_of(asked: Interrupt, workflow: Workflow) -> Question:

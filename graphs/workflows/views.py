@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,11 +65,6 @@ class BatchView:
     """How many items there are, how many wait, are at work, wait for a person, and how the others ended."""
     items: list[ItemView]
 
-    @property
-    def rests(self) -> bool:
-        """Whether nothing goes on without a person."""
-        return self.progress["queued"] + self.progress["running"] == 0
-
 
 def workflow_run_view(tx: Tx, run: Run) -> WorkflowRunView:
     """Return how a workflow's run stands, what it was given and what it came to; raises ``NotFound``."""
@@ -128,13 +123,15 @@ def batch_view(tx: Tx, batch_id: str) -> BatchView:
         batch_id=batch_id,
         workflow=found[0].graph,
         created_at=found[0].created_at,
-        progress=progress((each.status, each.outcome) for each in found),
+        progress=progress(Counter((each.status, each.outcome) for each in found)),
         items=items,
     )
 
 
-def progress(standing: Iterable[tuple[str, str | None]]) -> dict[str, int]:
+def progress(standing: Mapping[tuple[str, str | None], int]) -> dict[str, int]:
     """Count items by status, those that have ended by outcome."""
-    counts = Counter(str(outcome) if status == "finished" else status for status, outcome in standing)
+    counts = Counter[str]()
+    for (status, outcome), count in standing.items():
+        counts[str(outcome) if status == "finished" else status] += count
     names = dict.fromkeys([*STATUSES[:-1], *OUTCOMES, *counts])
     return {"total": counts.total(), **{name: counts[name] for name in names}}

@@ -11,8 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from graphs.assembly import Product
-from graphs.workflows.desk import Item
-from graphs.workflows.views import BatchView
+from graphs.workflows.desk import Item, Workflows
 from policies.types import Principal
 from server.dependencies import Caller, Open
 from server.documentation import Responses, problems, stream
@@ -120,7 +119,7 @@ async def run_batch(
 @router.post("/{name}/runs:check", response_model=InputsChecked, responses=problems(400, 403, 404, 413, 415))
 async def check(name: str, body: InputsToCheck, product: Open, caller: Caller) -> Response:
     """Say what is wrong with inputs, by index; nothing is run, and nothing kept."""
-    return reply({"errors": product.service.workflows.check(caller, name, body.inputs)})
+    return reply({"errors": await product.service.workflows.check(caller, name, body.inputs)})
 
 
 @router.get("/batches/{batch_id}", response_model=WorkflowBatch, responses={**_PROGRESS, **problems(403, 404)})
@@ -133,12 +132,11 @@ async def read_batch(batch_id: str, request: Request, product: Open, caller: Cal
     workflows = product.service.workflows
     view = await workflows.batch(caller, batch_id)
     if wants_events(request.headers):
-        return EventStream(_frames(workflows.follow_batch(caller, batch_id)))
+        return EventStream(_frames(workflows, caller, batch_id))
     return reply(asdict(view))
 
 
-async def _frames(views: AsyncIterator[BatchView]) -> AsyncIterator[bytes]:
-    async for view in views:
-        yield frame("progress", view.progress)
-        if view.rests:
-            yield frame("batch", asdict(view))
+async def _frames(workflows: Workflows, caller: Principal, batch_id: str) -> AsyncIterator[bytes]:
+    async for progress in workflows.follow_batch(caller, batch_id):
+        yield frame("progress", progress)
+    yield frame("batch", asdict(await workflows.batch(caller, batch_id)))

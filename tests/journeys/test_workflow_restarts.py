@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
 
 from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
@@ -20,16 +20,19 @@ from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedGuards, Scrip
 from graphs.retention import erase_old_conversations
 from graphs.settings import Settings
 from graphs.team import Team
+from graphs.work import segment_job
 from graphs.workflows.desk import Item
-from graphs.workflows.views import BatchView
+from graphs.workflows.views import BatchView, WorkflowRunView
 from policies.sections import Retention
-from tests.journeys.flows import write_errands
+from tests.journeys.flows import ERRANDS, write_errands
 from tests.journeys.shop import NewPlace
 from tests.journeys.till import PROCESSES
 from tools.assistants import Assistant
 from tools.encoder.ports import Encoder
 from tools.knowledge.base import Knowledge
 from tools.storage import tables
+from tools.storage.runs import Pending
+from tools.storage.store import Tx
 
 pytestmark = pytest.mark.anyio
 
@@ -102,10 +105,9 @@ def _run(office: Office, hows: Sequence[str]) -> None:
 async def rested(product: Product, batch_id: str) -> BatchView:
     """Wait until nothing of a batch goes on without a person."""
     with anyio.fail_after(60):
-        async for view in product.service.workflows.follow_batch(product.principal, batch_id):
-            if view.rests:
-                return view
-    raise AssertionError("it was followed to no end")
+        async for _ in product.service.workflows.follow_batch(product.principal, batch_id):
+            pass
+    return await product.service.workflows.batch(product.principal, batch_id)
 
 
 @pytest.fixture(name="office")
@@ -215,3 +217,82 @@ async def test_what_policy_keeps_no_longer_is_erased(office: Office) -> None:
         report = await product.service.audit.verify(me, runs[0])
     assert left == [runs[1]]
     assert (report.clean, report.erased > 0) == (True, True)
+
+
+async def waiting(office: Office) -> tuple[str, str]:
+    """Begin a run that asks; returns its id and the review's."""
+    async with office.open() as product:
+        started = await product.service.workflows.start(product.principal, "errand", office.items(["ask"])[0])
+        async for _ in product.service.run_events(product.principal, started.run_id):
+            pass
+        [review] = await product.service.list_reviews(product.principal)
+    return started.run_id, review.id
+
+
+async def answered(product: Product, run_id: str, review_id: str) -> WorkflowRunView:
+    """Answer a review and return the run at its end."""
+    await product.service.decide(product.principal, review_id, {"decision": "approve"})
+    with anyio.fail_after(60):
+        async for _ in product.service.run_events(product.principal, run_id):
+            pass
+    view = await product.service.show_run(product.principal, run_id)
+    assert isinstance(view, WorkflowRunView)
+    return view
+
+
+async def test_a_run_that_waits_goes_on_with_the_file_as_it_is_then(office: Office) -> None:
+    run_id, review_id = await waiting(office)
+    (office.folder / "errands.py").write_text(ERRANDS.replace('f"{answer[', 'f"Since then {answer['))
+    async with office.open() as product:
+        view = await answered(product, run_id, review_id)
+        told = await product.service.audit.explanation(product.principal, run_id)
+    assert (view.output or {})["text"] == "Since then approve: "
+    assert view.assistant_version != product.assistant.version
+    assert told.story[-1] == "The assistant's files changed while it ran; it ended on the later version."
+
+
+async def test_a_run_whose_workflow_is_gone_fails_with_that_reason(office: Office) -> None:
+    run_id, review_id = await waiting(office)
+    file = office.folder / "assistant.yaml"
+    file.write_text(
+        file.read_text().replace("  errand:\n", "  other-errand:\n").replace("errands.py\n", "errands.py:errand\n")
+    )
+    async with office.open() as product:
+        view = await answered(product, run_id, review_id)
+    assert (view.outcome, [each["code"] for each in view.reasons]) == ("failed", ["workflow.unknown"])
+
+
+async def test_a_run_that_was_cut_off_too_often_is_given_up(office: Office) -> None:
+    async with office.open(works=False) as product:
+        me, store = product.principal, product.service.store
+        run_id = (await product.service.workflows.start(me, "errand", office.items(["plainly"])[0])).run_id
+        often = update(tables.run).where(tables.run.c.id == run_id).values(attempts=99)
+        await store.in_workspace(me.workspace_id).write(lambda tx: tx.change(often))
+    async with office.open() as product:
+        with anyio.fail_after(60):
+            async for _ in product.service.run_events(me, run_id):
+                pass
+        view = await product.service.show_run(me, run_id)
+    assert isinstance(view, WorkflowRunView)
+    assert (view.outcome, [each["code"] for each in view.reasons]) == ("failed", ["workflow.attempts"])
+
+
+async def test_a_question_that_was_not_put_before_its_process_died_is_put_by_the_next(office: Office) -> None:
+    run_id, _ = await waiting(office)
+    async with office.open(works=False) as product:
+        me, jobs = product.principal, product.service.jobs
+
+        def before_the_question(tx: Tx) -> None:
+            tx.change(delete(tables.review).where(tables.review.c.run_id == run_id))
+            row = update(tables.run).where(tables.run.c.id == run_id)
+            tx.change(row.values(status="running", resume=None, attempts=1))
+            jobs.enqueue(tx, segment_job(Pending(me.workspace_id, run_id, run_id)))
+
+        await product.service.store.in_workspace(me.workspace_id).write(before_the_question)
+    async with office.open() as product:
+        with anyio.fail_after(60):
+            while not (reviews := await product.service.list_reviews(me)):
+                await anyio.sleep(0.05)  # noqa: ASYNC110 - the run paused before, so its events end at once
+        view = await answered(product, run_id, reviews[0].id)
+    assert (view.output or {})["text"] == "approve: "
+    assert office.calls.read_text().split("\n") == ["box 0", ""]

@@ -17,6 +17,7 @@ from policies.types import JSON
 from tests.journeys.shop import FILES
 from tools.actions import Action, ActionRequest, TakesArguments, parameters_of
 from tools.assistants import Assistant, load_assistant
+from tools.offers import require_known_arguments
 from tools.own_actions import LARGEST_RESULT, load_actions, result_of
 
 pytestmark = pytest.mark.anyio
@@ -226,3 +227,23 @@ def test_a_listed_file_that_is_missing_is_told_on_load(written: Written) -> None
     (folder / "actions.py").unlink()
     with pytest.raises(ConfigError, match=r"actions\.py: the file is missing"):
         load_assistant(folder)
+
+
+def test_a_rule_on_an_action_names_arguments_that_it_takes(written: Written, tmp_path: Path) -> None:
+    assistant = written("@tool(effect=True)\ndef act(amount: float) -> None:\n    '''Do it.'''\n")
+    intents = FILES["intents.yaml"].replace("  autonomy: auto\n", "  autonomy: auto\n  tools: [act]\n")
+    (assistant.folder / "intents.yaml").write_text(intents)
+    rule = (
+        "rules:\n- id: much\n  on: action\n  tool: act\n  effect: require\n  reason: Much.\n"
+        "  when: arguments.{} > 5.0\n"
+    )
+    for name, wrong in (("amount", False), ("amuont", True)):
+        (assistant.folder / "policy.yaml").write_text(rule.format(name))
+        loaded = load_assistant(assistant.folder)
+        if not wrong:
+            require_known_arguments(loaded, load_actions(loaded, tmp_path))
+            continue
+        with pytest.raises(
+            ConfigError, match=r"policy\.yaml:7: rules\.0\.when: the tool 'act' takes no argument 'amuont'"
+        ):
+            require_known_arguments(loaded, load_actions(loaded, tmp_path))

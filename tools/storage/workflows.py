@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
 from policies.types import JSON
 from tools.storage import tables
@@ -28,6 +28,12 @@ _BATCH = (
     .join(tables.run, (_r.workspace_id == _w.workspace_id) & (_r.id == _w.run_id))
     .where(_w.workspace_id == bindparam("ws"), _w.batch_id == bindparam("batch"))
     .order_by(_w.position)
+)
+_STANDING = (
+    select(_r.status, _r.outcome, func.count().label("count"))
+    .join(tables.workflow_run, (_r.workspace_id == _w.workspace_id) & (_r.id == _w.run_id))
+    .where(_w.workspace_id == bindparam("ws"), _w.batch_id == bindparam("batch"))
+    .group_by(_r.status, _r.outcome)
 )
 _OF_SUBJECT = (
     select(_w.run_id)
@@ -96,6 +102,11 @@ def set_output(tx: Tx, run_id: str, sealed: bytes) -> None:
 def of_batch(tx: Tx, batch_id: str) -> list[Item]:
     """Return the runs of a batch, in the order of its items; those that were erased are missing."""
     return [Item(**_plain(row)) for row in tx.all(_BATCH, batch=batch_id)]
+
+
+def standing(tx: Tx, batch_id: str) -> dict[tuple[str, str | None], int]:
+    """Return how many runs of a batch have which status and outcome."""
+    return {(row["status"], row["outcome"]): row["count"] for row in tx.all(_STANDING, batch=batch_id)}
 
 
 def of_subject(tx: Tx, subject: str) -> list[str]:
