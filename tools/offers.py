@@ -37,8 +37,8 @@ def require_known_arguments(assistant: Assistant, actions: Mapping[str, Action])
             if name not in taken:
                 line = line_of(assistant.files["policy.yaml"], ("rules", number, "when"))
                 known = ", ".join(taken) or "none"
+                place = f"{assistant.folder / 'policy.yaml'}:{line}: rules.{number}.when"
                 raise ConfigError(
-                    f"{assistant.folder / 'policy.yaml'}:{line}: rules.{number}.when: the tool {rule.tool!r} takes no "
-                    f"argument {name!r}.",
+                    f"{place}: the tool {rule.tool!r} takes no argument {name!r}.",
                     remedy=f"Mend the name; it takes: {known}.",
                 )
