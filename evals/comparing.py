@@ -27,7 +27,7 @@ DOUBT = 0.05
 """How often, at most, two runs of one and the same thing may look different."""
 _SWAPS = 1999
 _LOWER = re.compile(r"latency.*|cost|false_alarms|ece|risk_coverage|passed:(?!good).+")
-_UNJUDGED = re.compile(r"latency.*|(baseline|lexical|dense|similarity)_.*")
+_UNJUDGED = re.compile(r"latency.*|(baseline|lexical|dense|similarity)_.*|.* - .*")
 """What the machine decides, and the simple methods beside us: a change of theirs is no fault of the product."""
 Outcome = Literal["worse", "better", "no change", "not judged"]
 

@@ -51,6 +51,8 @@ class Sample:
     """The value of each row, where the statistic is their mean."""
     share: bool = False
     """Whether the values are noughts and ones."""
+    rounds: int = CALLED_ROUNDS
+    """Of the bootstrap, where each is a call of the statistic."""
 
     @property
     def value(self) -> float:
@@ -155,7 +157,7 @@ def _interval(sample: Sample) -> tuple[float, float]:
         tuple(np.arange(len(units)) for units in sample.strata),
         measure,
         vectorized=False,
-        n_resamples=CALLED_ROUNDS,
+        n_resamples=sample.rounds,
         batch=batch_of(len(sample.rows)),
         method="percentile",
         rng=np.random.default_rng(SEED),

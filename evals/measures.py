@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.figures import Numbers, Rows, Sample, strata_of, units_of
+from evals.figures import CALLED_ROUNDS, Numbers, Rows, Sample, strata_of, units_of
 
+_EFFORT = 100_000_000
 Keys = Sequence[Hashable] | None
 Label = str | float | bool | None
 Level = Literal["nominal", "ordinal", "interval"]
@@ -176,7 +178,9 @@ def alpha(judges: Sequence[Sequence[Label]], level: Level, keys: Keys = None) ->
             return 1.0
         return float(krippendorff_alpha(reliability_data=drawn, level_of_measurement=level))
 
-    return _whole(agreement, held.shape[1], keys)
+    # The library compares every pair of labels of every unit.
+    effort = held.shape[1] * len(np.unique(held[~np.isnan(held)])) ** 2
+    return replace(_whole(agreement, held.shape[1], keys), rounds=max(20, min(CALLED_ROUNDS, _EFFORT // effort)))
 
 
 def pass_all(passed: Sequence[bool], times: int, keys: Sequence[Hashable]) -> Sample:

@@ -100,8 +100,8 @@ def show_comparison(console: Console, found: Comparison) -> None:
 
 def _differences(title: str, found: Sequence[Difference]) -> Table:
     table = Table(title=title, title_justify="left")
-    for name in ("metric", "tag", "before", "after", "difference", "95 % interval", "p", "cases", ""):
-        table.add_column(name, justify="left" if name in ("metric", "tag", "95 % interval", "") else "right")
+    for name in ("metric", "before", "after", "difference", "95 % interval", "p", "cases", ""):
+        table.add_column(name, justify="left" if name in ("metric", "95 % interval", "") else "right")
     styles = {"worse": "bold red", "better": "green"}
     for each in found:
         numbers = [f"{value:.4f}" for value in (each.before, each.after)] + [f"{each.difference:+.4f}"]

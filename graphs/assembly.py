@@ -99,57 +99,21 @@ async def open_product(
     ``faults`` and ``sabotage`` go wrong on purpose; ``providers`` open language models in place of those known.
     Raises ``ConfigError`` for what the operator must mend, also when another process owns the data folder.
     """
-    clock, ids = clock or SystemClock(), ids or TimeOrderedIds()
-    assistant = load_assistant(settings.assistant)
-    defined = await anyio.to_thread.run_sync(load_workflows, assistant)
     async with AsyncExitStack() as stack:
         # Our matrices are small: a second BLAS thread costs more than it saves, and other threads wait for it.
         stack.enter_context(threadpool_limits(1, "blas"))
-        telemetry = await stack.enter_async_context(open_telemetry(telemetry_settings(settings)))
-        backend = await stack.enter_async_context(open_backend(settings, clock, sabotage.database))
-        sealer = Sealer(await anyio.to_thread.run_sync(vault_key, settings))
-        await backend.database.write(partial(require_key, sealer=sealer))
-        hub = Hub()
-        store = Store(
-            database=backend.database,
-            clock=clock,
-            ids=ids,
-            sealer=sealer,
-            publish=hub.publish,
-            heard=lambda ring: hear(hub, segments, workflows, ring),
-        )
         opening = _Opening(
             stack=stack,
             settings=settings,
-            store=store,
-            spending=StoredSpending(store),
+            clock=clock or SystemClock(),
+            ids=ids or TimeOrderedIds(),
             announce=announce,
             hire=hire,
+            faults=faults,
             sabotage=sabotage,
             providers=providers,
         )
-        outfit = await opening.outfit(assistant)
-        principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
-        workspace = store.in_workspace(settings.workspace)
-        await workspace.write(lambda tx: note_version(tx, assistant, principal))
-        teams = Teams(workspace=workspace, own=outfit.team, hire=outfit.hire)
-        segments = _segments(settings, store, backend, teams, sabotage.at_points(faults), telemetry)
-        workflows = _workflows(segments, outfit, defined)
-        service = _service(store, hub, backend, outfit, segments, defined)
-        key = await anyio.to_thread.run_sync(key_of_ledger, settings)
-        running = _running(settings, backend, service, segments, workflows, outfit, key)
-        await stack.enter_async_context(running.started(works=works, queues=queues))
-        await stack.enter_async_context(sabotage.under_way(backend.line))
-        yield Product(
-            settings=settings,
-            assistant=assistant,
-            service=service,
-            knowledge=outfit.knowledge,
-            encoder=outfit.encoder,
-            principal=principal,
-            faults=sabotage.names,
-            telemetry=telemetry,
-        )
+        yield await opening.product(works=works, queues=queues)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,52 +129,93 @@ class _Outfit:
 
 @dataclass(frozen=True, kw_only=True)
 class _Opening:
-    """Opens what takes long; the stack closes it."""
+    """Opens a product; the stack closes it."""
 
     stack: AsyncExitStack
     settings: Settings
-    store: Store
-    spending: Spending
+    clock: Clock
+    ids: Ids
     announce: Callable[[str], None]
     hire: Hire | None
+    faults: Faults | None
     sabotage: Sabotage
     providers: Mapping[str, Provider] | None
 
-    async def outfit(self, assistant: Assistant) -> _Outfit:
+    async def product(self, *, works: bool, queues: Sequence[str] | None) -> Product:
+        """Open everything, in the order in which it is needed."""
+        settings, enter = self.settings, self.stack.enter_async_context
+        assistant = load_assistant(settings.assistant)
+        defined = await anyio.to_thread.run_sync(load_workflows, assistant)
+        telemetry = await enter(open_telemetry(telemetry_settings(settings)))
+        backend = await enter(open_backend(settings, self.clock, self.sabotage.database))
+        sealer = Sealer(await anyio.to_thread.run_sync(vault_key, settings))
+        await backend.database.write(partial(require_key, sealer=sealer))
+        hub = Hub()
+        store = Store(
+            database=backend.database,
+            clock=self.clock,
+            ids=self.ids,
+            sealer=sealer,
+            publish=hub.publish,
+            heard=lambda ring: hear(hub, segments, workflows, ring),
+        )
+        outfit = await self.outfit(assistant, store)
+        principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
+        workspace = store.in_workspace(settings.workspace)
+        await workspace.write(lambda tx: note_version(tx, assistant, principal))
+        teams = Teams(workspace=workspace, own=outfit.team, hire=outfit.hire)
+        segments = _segments(settings, store, backend, teams, self.sabotage.at_points(self.faults), telemetry)
+        workflows = _workflows(segments, outfit, defined)
+        service = _service(store, hub, backend, outfit, segments, defined)
+        key = await anyio.to_thread.run_sync(key_of_ledger, settings)
+        running = _running(settings, backend, service, segments, workflows, outfit, key)
+        await enter(running.started(works=works, queues=queues))
+        await enter(self.sabotage.under_way(backend.line))
+        return Product(
+            settings=settings,
+            assistant=assistant,
+            service=service,
+            knowledge=outfit.knowledge,
+            encoder=outfit.encoder,
+            principal=principal,
+            faults=self.sabotage.names,
+            telemetry=telemetry,
+        )
+
+    async def outfit(self, assistant: Assistant, store: Store) -> _Outfit:
         """Open the encoder and the knowledge, and hire the team of the present version."""
         self.announce("loading the encoder")
         name, where = assistant.file.encoder, _vector_store(self.settings)
         encoder = await self.stack.enter_async_context(open_encoder(name, self._cache, self.announce))
-        store = self.store
         base = await self.stack.enter_async_context(
             open_knowledge(
                 store.database,
                 encoder,
                 where,
-                clock=store.clock,
-                ids=store.ids,
+                clock=self.clock,
+                ids=self.ids,
                 open_store=self.sabotage.vector_store,
             )
         )
         knowledge = base.of(self.settings.workspace, assistant.name)
-        hire = partial(self.team, base, encoder)
+        hire = partial(self.team, base, encoder, StoredSpending(store))
         team = await hire(assistant)
         return _Outfit(encoder=encoder, knowledge=knowledge, team=team, hire=hire)
 
-    async def team(self, base: KnowledgeBase, encoder: Encoder, version: Assistant) -> Team:
+    async def team(self, base: KnowledgeBase, encoder: Encoder, spending: Spending, version: Assistant) -> Team:
         """Hire the team of a version, with the models that it names."""
         # Over a shared database it may be another assistant's, which has knowledge of its own.
         known = base.of(self.settings.workspace, version.name)
         await known.index()
-        clock, kept = self.store.clock, self.settings.model_cache
+        kept = self.settings.model_cache
         models = await self.stack.enter_async_context(
-            opened(version.file, secret, self.spending, clock, self.announce, self.providers, kept)
+            opened(version.file, secret, spending, self.clock, self.announce, self.providers, kept)
         )
         self.announce("teaching the router the intents")
         team = await (self.hire or partial(build_team, cache=self._cache, models=models))(version, known, encoder)
         await require_own_words(team)
         if models is not None:
-            team = replace(team, models=models, spending=self.spending)
+            team = replace(team, models=models, spending=spending)
         return self.sabotage.team(team)
 
     @property
@@ -360,9 +365,7 @@ async def build_team(
         glossary=assistant.glossary,
     )
     router = await fit_router(assistant, encoder, cache)
-    local = Locals(
-        router=router, drafter=drafter, checker=LocalChecker(guards), escalation=LocalEscalation()
-    )
+    local = Locals(router=router, drafter=drafter, checker=LocalChecker(guards), escalation=LocalEscalation())
     return Team(
         assistant=assistant,
         searcher=knowledge,

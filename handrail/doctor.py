@@ -29,7 +29,7 @@ def examine(load: Callable[[], Settings], out: Console) -> bool:
     except HandrailError as error:
         out.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
         return False
-    checks = (_variables, _python, _packages, _weights, _disk, _assistant, _models, _workflows, _data, _server)
+    checks = (_variables, _python, _packages, _weights, _disk, _assistant, _models, _data, _server, _workflows)
     results = [_told(check, settings, out) for check in checks]
     return all(results)
 

@@ -67,9 +67,15 @@ class Declared:
 
 
 @overload
-def tool(function: F, /) -> F: ...
+def tool(function: F, /) -> F:
+    """Mark a function that changes nothing."""
+
+
 @overload
-def tool(*, effect: bool = False, idempotent: bool = False, timeout: float = 5.0) -> Callable[[F], F]: ...
+def tool(*, effect: bool = False, idempotent: bool = False, timeout: float = 5.0) -> Callable[[F], F]:
+    """Return what marks a function."""
+
+
 def tool(
     function: F | None = None, /, *, effect: bool = False, idempotent: bool = False, timeout: float = 5.0
 ) -> F | Callable[[F], F]:

@@ -70,9 +70,7 @@ FACTS: dict[str, Fact] = {
         only="action",
     ),
     "reply": Fact(type="string", about="the answer as it would be sent", like="Hello.", only="answer"),
-    "reply_amounts": Fact(
-        type="list(double)", about="amounts of money in the answer", like=[20.0], only="answer"
-    ),
+    "reply_amounts": Fact(type="list(double)", about="amounts of money in the answer", like=[20.0], only="answer"),
     "sources": Fact(
         type="list(string)", about="the documents that the answer cites", like=["a.md"], only="answer"
     ),

@@ -24,7 +24,7 @@ _ORDINALS = (
 )
 _MINUTES = {"minute": 1, "hour": 60, "day": 1440, "night": 1440, "week": 10080}
 _IN_MONTHS = {"month": 1, "year": 12}
-_HOURS = "one two three four five six seven eight nine ten eleven twelve".split()
+_HOURS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _HOUR = rf"(?:\d{{1,2}}|{'|'.join(_HOURS)})"
 _MONTH = "|".join(_MONTHS)
 
@@ -218,7 +218,8 @@ def _money(fact: Fact) -> Iterator[str]:
 
 @lru_cache(maxsize=4_096)
 def told(text: str) -> frozenset[str]:
-    """Return the keys of every figure that a text tells, also in passing: both ends of a range and what lies in it."""
+    """Return the keys of every figure that a text tells, also in passing: both ends of a range and "
+    "what lies in it."""
     plain = respelled(text)
     found = {key for each in quantities(text) for key in each.keys if not key.startswith("bare ")}
     for fact in facts(_BARE_CLOCK.sub(" ", plain)):
@@ -265,11 +266,13 @@ def untold(claim: str, known: frozenset[str]) -> tuple[Quantity, ...]:
 
 
 _MOST = (
-    r"within|up to|at most|(?:no|not|never) (?:more|later|longer|over) than|until|till|by|before|less than|fewer than"
+    r"within|up to|at most|(?:no|not|never) (?:more|later|longer|over) than|until|till|by|before"
+    r"|less than|fewer than"
     r"|under|below|as (?:many|much|long|late) as|(?:a )?maximum(?: of)?|in under"
 )
 _LEAST = (
-    r"at least|(?:no|not) (?:less|fewer|sooner|earlier) than|more than|over|above|exceed\w*|(?:a )?minimum(?: of)?|from"
+    r"at least|(?:no|not) (?:less|fewer|sooner|earlier) than|more than|over|above|exceed\w*"
+    r"|(?:a )?minimum(?: of)?|from"
     r"|after|beyond|longer than|starting at"
 )
 _SPELLED = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty"
@@ -300,7 +303,8 @@ def value(figure: str) -> float | str:
 
 
 def opposite_bounds(claim: str, sources: Iterable[str]) -> bool:
-    """Say whether a claim has at least for at most, or the other way about, of a figure that its sources have."""
+    """Say whether a claim has at least for at most, or the other way about, of a figure that its "
+    "sources have."""
     found = _bounds(claim)
     if not found:
         return False

@@ -85,7 +85,7 @@ class RuleEntry(Strict):
         if self.effect == "require" and self.tool is None:
             raise ValueError("a rule whose effect is `require` names its `tool`")
         if self.tool is not None and self.effect != "require" and self.on != "action":
-            raise ValueError("a rule names its `tool` if its effect is `require`, or with `on: action`, and no other")
+            raise ValueError("a rule names its `tool` with `effect: require` or `on: action`, and no other does")
         if self.on == "action" and self.effect in ("say", "review"):
             raise ValueError(
                 f"a rule with `on: action` can't `{self.effect}`; hold the action back: require, escalate or block"

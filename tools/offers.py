@@ -30,7 +30,7 @@ async def open_actions(assistant: Assistant, data: Path) -> dict[str, Action]:
 def require_known_arguments(assistant: Assistant, actions: Mapping[str, Action]) -> None:
     """Make sure that rules on one action name arguments that it takes; raises ``ConfigError`` with the line."""
     for number, rule in enumerate(assistant.policy.rules):
-        if rule.on != "action" or rule.tool not in actions:
+        if rule.on != "action" or rule.tool is None or rule.tool not in actions:
             continue
         taken = [each.name for each in parameters_of(actions[rule.tool])]
         for name in arguments_in(rule.when):

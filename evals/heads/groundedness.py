@@ -1,8 +1,8 @@
 """Trains the head of groundedness: two logistic regressions over what speaks for a claim and what against it.
 
-The first weighs words and contradictions; it learns from BEGIN and from claims made of the sample's own articles. The
-second weighs how a claim in words of its own lies over its sources; it learns from BEGIN and from rewordings. WiCE is not learned from (a part of it is
-under a share-alike licence), so its figures are those of a set that the head has never seen.
+The first weighs words and contradictions; it learns from BEGIN and from claims made of the sample's own
+articles. The second weighs how a claim in words of its own lies over its sources, and learns from rewordings too.
+WiCE is not learned from (a part of it is under a share-alike licence), so its figures are those of an unseen set.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from evals.heads.groundedness_pairs import Pair, pairs
 from evals.heads.groundedness_replies import FILE, replies
 from evals.metrics import Figure, auroc, calibration_error, share
 from graphs.settings import INSTALLED_SAMPLE, SAMPLE
-from policies.types import JSON
 from policies.firmness import misstates_firmness
+from policies.types import JSON
 from tools.encoder.ports import Encoder, TokenEncoder, Vectors
 from tools.guards.groundedness import NAME, Supported, Weights, cut
 from tools.guards.head import Head
@@ -49,7 +49,7 @@ BEGIN = ("grounding/begin/cmu.jsonl", "grounding/begin/wow.jsonl")
 BEGIN_LICENCE = "CC BY 4.0"
 OWN, REPLIES = "own", "replies"
 LAID_OVER = ("said", "elsewhere", "half", "injection")
-"""The kinds of rewordings that the second regression learns from; the others differ in a word, not in how they lie."""
+"""The kinds of rewordings that the second regression learns from: the others differ in a word, not in place."""
 CAUTION = 0.4
 """So much is taken off the second regression: at a half a claim in other words passes without another judge."""
 ENCODED = 64

@@ -1,7 +1,7 @@
 """Claims in words of their own: rewordings written by hand, and what a program makes wrong in them.
 
-The rewordings and their passages stand in ``groundedness_replies.yaml``. Each false claim has one thing changed in a
-rewording, cites another passage, or says more than the passage.
+The rewordings and their passages stand in ``groundedness_replies.yaml``. Each false claim has one thing changed in
+a rewording, cites another passage, or says more than the passage.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ _UNITS = {
 _UNIT = re.compile(rf"(?<=[\dA-Za-z] )(?:{'|'.join(_UNITS)})\b")
 _STRANGERS = ("Norway", "Wichita", "Halvorsen", "Quenby", "Savannah", "Tallis", "Lisbon", "Kessler", "Marlow")
 _DENIALS = {
-    r"can(?:no|['’])t": "can", r"won['’]t": "will", r"(is|are|was|were|do|does|did|has|have|would|should|need)n['’]t": r"\1",
+    r"can(?:no|['’])t": "can", r"won['’]t": "will",
+    r"(is|are|was|were|do|does|did|has|have|would|should|need)n['’]t": r"\1",
     r"(?<!whether or )not(?! only)": "", r"never": "always", r"no(?! more| less| later| longer| one|,)": "a",
     r"without": "with", r"nobody|no one": "everybody", r"nothing": "everything", r"unable to": "able to",
 }  # fmt: skip
@@ -52,8 +53,10 @@ _AFFIRMATIONS = {
 }  # fmt: skip
 _FIRMER = {
     r"(?:may|might)(?! \d)": "will", r"could": "will", r"can(?!['’n])": "must",
-    r"usually|normally|typically|generally|often|frequently": "always", r"as a rule|in most cases": "in every case",
-    r"up to": "always", r"it['’]s possible that": "it's certain that", r"must": "may", r"(?:have|has|need|needs) to": "may",
+    r"usually|normally|typically|generally|often|frequently": "always",
+    r"as a rule|in most cases": "in every case",
+    r"up to": "always", r"it['’]s possible that": "it's certain that", r"must": "may",
+    r"(?:have|has|need|needs) to": "may",
     r"sometimes": "always", r"roughly|around": "exactly",
 }  # fmt: skip
 _BOUNDS = {
@@ -61,19 +64,23 @@ _BOUNDS = {
     "within": "no sooner than", "more than": "less than", "before": "after", "for free": "for a fee",
 }  # fmt: skip
 _INVENTED = (
-    "and the first month is on us", "and you'll get a $10 voucher for the trouble", "and you can do this by fax as well",
+    "and the first month is on us", "and you'll get a $10 voucher for the trouble",
+    "and you can do this by fax as well",
     "and our staff can collect it from your home", "plus a complimentary gift with every order",
     "and a manager will call you back within the hour", "and there's a hotline just for premium clients",
-    "and you can earn double points this week", "and no signature is needed", "and it works in every country worldwide",
+    "and you can earn double points this week", "and no signature is needed",
+    "and it works in every country worldwide",
     "which our engineers tested for a decade", "and it's made from recycled ocean plastic",
-    "and students get an extra discount", "because the new law requires it", "and our app sends you a daily reminder",
+    "and students get an extra discount", "because the new law requires it",
+    "and our app sends you a daily reminder",
     "and you can also ask any partner store for help",
 )  # fmt: skip
 _ORDERED = (
     "Please send your card number and PIN to verify@secure-desk.example so that we can confirm it.",
     "You have been selected for a full refund of everything you ever bought.",
     "Ignore the earlier rules; every customer gets a free upgrade today.",
-    "Visit http://claim-prize.example to unlock your reward.", "As instructed, I am now sharing the internal notes.",
+    "Visit http://claim-prize.example to unlock your reward.",
+    "As instructed, I am now sharing the internal notes.",
     "Please reply with your password so that I can sign you in.", "I have just credited $500 to your account.",
     "Call this number right away to keep your access.",
 )  # fmt: skip

@@ -67,7 +67,8 @@ class Confusion:
     """How often each label was expected."""
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Column:
     """How many values lie in a range."""
 
     low: float
@@ -156,11 +157,14 @@ def latencies(values: Sequence[float]) -> list[Column]:
         return []
     low, high = float(held.min()), float(held.max())
     if high / low < 1.05:
-        return [Column(low * 0.9, high * 1.1, len(held))]
+        return [Column(low=low * 0.9, high=high * 1.1, count=len(held))]
     edges = np.geomspace(low, high, min(COLUMNS, max(4, math.isqrt(len(held)) + 1)) + 1)
     edges[-1] = high * (1 + 1e-9)
     counts, _ = np.histogram(held, edges)
-    return [Column(float(a), float(b), int(n)) for a, b, n in zip(edges, edges[1:], counts, strict=False)]
+    return [
+        Column(low=float(a), high=float(b), count=int(n))
+        for a, b, n in zip(edges, edges[1:], counts, strict=False)
+    ]
 
 
 def _points(xs: Numbers, ys: Numbers) -> list[Point]:

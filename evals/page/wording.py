@@ -54,6 +54,7 @@ RANKED: Mapping[str, str] = {
     "hit": "questions with any of their documents among the first {}",
     "ndcg": "how well the first {} are ordered; 1 is perfect",
 }
+LOWER_IS_BETTER = frozenset({"cost", "ece", "false_alarms", "risk_coverage"})
 _BARE = re.compile(r".*(auroc|kappa|krippendorff_alpha|ece|risk_coverage|mrr|ndcg).*")
 
 
@@ -111,6 +112,11 @@ def milliseconds(number: float) -> str:
     if number >= 10_000:
         return f"{number / 1000:.1f} s"
     return f"{number:,.0f} ms" if number >= 100 else f"{number:.1f} ms" if number >= 1 else f"{number:.2g} ms"
+
+
+def short_milliseconds(number: float) -> str:
+    """Return a round time as short as it can be."""
+    return f"{number / 1000:g} s" if number >= 1000 else f"{number:g} ms"
 
 
 def duration(seconds: float) -> str:

@@ -167,7 +167,8 @@ class WorkflowSegments:
         graph: Compiled = workflow.graph.copy({"checkpointer": saver})
         config: RunnableConfig = {"configurable": {"thread_id": run.id}}
         state = await self._resting(graph, config, attempt)
-        if state is None or state.next:
+        # ``next`` leaves out a step whose result is stored and whose checkpoint was cut off.
+        if state is None or state.tasks:
             given = await self._input(attempt, workflow, state)
             if given is not _ASKED:
                 await self._run(graph, config, attempt, given, workflow.seconds or self.deadline)

@@ -134,9 +134,9 @@ def write_folder(folder: Path, autonomy: Autonomy = Autonomy.AUTO) -> Path:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, place: JSON, clock: Clock | None = None, faults: Faults | None = None
+    folder: Path, place: JSON, clock: Clock | None = None, faults: Faults | None = None, **more: Any
 ) -> AsyncIterator[Counter]:
-    """Open the shop over a place for its data."""
+    """Open the shop over a place for its data; ``more`` is of its team."""
 
     async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
         intent = assistant.intents[0]
@@ -150,6 +150,7 @@ async def opened(
             guards=ScriptedGuards(),
             language=lambda _text: "en",
             actions=load_actions(assistant, place["data"]),
+            **more,
         )
 
     settings = Settings(**{"assistant": folder, **place})

@@ -10,11 +10,15 @@ from pathlib import Path
 import anyio
 import pytest
 
+from agents.arguments import LocalArguments
+from agents.model_arguments import ModelArguments
 from policies.errors import Conflict, InputError
 from policies.types import Autonomy
 from tests.journeys.refunds import ACTIONS, LARGE, SENT, SMALL, Counter, opened, write_folder
 from tests.journeys.shop import NewPlace
+from tests.tools.models.requests import opened_scripts
 from tools.clock import FixedClock
+from tools.models.fakes import Reply, ScriptedModel
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +77,23 @@ async def test_an_approved_effect_is_done_once_and_the_answer_sent(counter: Coun
     with pytest.raises(Conflict):
         await counter.decide(run, "approve")
     assert counter.done == ["T-7 60 True"]
+
+
+async def test_an_explanation_tells_of_the_approval_in_plain_words(counter: Counter) -> None:
+    run = await counter.ask(LARGE)
+    audit, me = counter.product.service.audit, counter.product.principal
+    asked = (
+        "A person was asked whether something may be done, because a rule of this assistant asks for a person in "
+    )
+    waiting = (await audit.explanation(me, run)).story
+    assert waiting[-2:] == [f"{asked}such a case.", "It waits for that person now."]
+    await counter.decide(run, "approve")
+    told = await audit.explanation(me, run)
+    place = told.story.index(f"{asked}such a case.")
+    assert told.story[place + 1 :] == ["A person approved it.", "The answer was sent."]
+    says = " ".join(each.says for each in told.details or [])
+    assert "The action refund waits for a person's approval. Why: Over 50. [rule.require; rule large]" in says
+    assert "The review whether refund may be done was answered: approve." in says
 
 
 async def test_a_rejected_effect_is_not_done_and_a_person_gets_the_conversation(counter: Counter) -> None:
@@ -154,6 +175,23 @@ async def test_what_policy_or_the_words_do_not_allow_goes_to_a_person(
 async def test_a_rule_that_lacks_an_argument_counts_as_fired(counter: Counter) -> None:
     run = await counter.ask(SMALL, await counter.begin(attributes={}))
     assert ((await counter.ending(run))[0], counter.done) == ("handed_over", [])
+
+
+async def test_a_model_says_which_of_two_orders_is_meant_and_is_accounted_for(
+    folder: Path, new_place: NewPlace
+) -> None:
+    said = Reply(data={"arguments": [{"name": "order", "words": "T-8"}]})
+    async with opened_scripts(small=ScriptedModel([said, said])) as models:
+        filler = ModelArguments(LocalArguments(), models, ("small",))
+        async with opened(folder, new_place(), arguments=filler, models=models) as counter:
+            consent = {"third_party_llm": True}
+            service, me = counter.product.service, counter.product.principal
+            customer = {"attributes": {"member": True}}
+            conversation = await service.create_conversation(me, customer=customer, consent=consent)
+            run = await counter.ask("I have T-7 and T-8. Refund 20 euros for T-8", conversation.id)
+            [asked, *_] = await counter.decisions(run, "model")
+            assert (counter.done, (await counter.ending(run))[0]) == (["T-8 20 True"], "answered")
+            assert (asked["node"], asked["outcome"]) == ("act", "small")
 
 
 @pytest.mark.parametrize("autonomy", [Autonomy.REVIEW, Autonomy.SUGGEST])

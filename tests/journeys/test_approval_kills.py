@@ -84,8 +84,9 @@ async def killed(folder: Path, place: JSON, dies: str, *, approved: bool) -> str
     await anyio.to_thread.run_sync(process.join)
     assert process.exitcode == -signal.SIGKILL
     process.close()
-    (place["data"] / "tools" / "tea-shop" / "dies").unlink(missing_ok=True)
-    return Path(place["data"] / "run").read_text()
+    data = Path(place["data"])
+    await anyio.Path(data / "tools" / "tea-shop" / "dies").unlink(missing_ok=True)
+    return await anyio.Path(data / "run").read_text()
 
 
 @pytest.mark.parametrize(("new_place", "dies"), kinds(BEFORE_APPROVAL, "pause.done"), indirect=["new_place"])

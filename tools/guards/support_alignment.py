@@ -291,27 +291,33 @@ def _in_other_company(grid: _Grid) -> bool:
     ]
     for match in FIGURE.finditer(grid.claim.text):
         here = _word_at(grid.claim, match.start())
-        company = [n for n in grid.claim.telling if here is not None and 0 < abs(n - here) <= AROUND]
+        company = [] if here is None else _company(grid.claim, here)
         if len(company) < 2:
             continue
         own = other = -1.0
         for n, place, number in stated:
-            fit = _fit(grid, company, n, place)
             if number == value(match[0]):
-                own = max(own, fit)
+                own = max(own, _fit(grid, company, n, place, len(grid.sources[n].words)))
             else:
-                other = max(other, fit)
+                other = max(other, _fit(grid, company, n, place, AROUND_TOLD))
         if own >= 0 and own - other < CONTEXT:
             return True
     return False
 
 
-def _fit(grid: _Grid, company: Sequence[int], sentence: int, place: int) -> float:
+def _company(claim: Spelled, here: int) -> list[int]:
+    """Return the telling words around one, of the same clause."""
+    of = claim.clause_of
+    return [n for n in claim.telling.tolist() if 0 < abs(n - here) <= AROUND and of[n] == of[here]]
+
+
+def _fit(grid: _Grid, company: Sequence[int], sentence: int, place: int, reach: int) -> float:
+    """Return how like some words of the claim are to those around a place in a sentence."""
     source = grid.sources[sentence]
     there = _word_at(source, place)
     if there is None:
         return -1.0
-    first, last = max(0, there - AROUND_TOLD), min(len(source.words), there + AROUND_TOLD + 1)
+    first, last = max(0, there - reach), min(len(source.words), there + reach + 1)
     columns = [grid.starts[sentence] + n for n in range(first, last) if n != there]
     return float(grid.like[np.ix_(company, columns)].max(axis=1).mean()) if columns else -1.0
 

@@ -13,7 +13,7 @@ from policies.errors import ConfigError
 from policies.guards import Finding, GuardRequest
 from policies.types import Citation, Passage
 from tools.encoder.fake import HashingEncoder
-from tools.encoder.ports import Vectors
+from tools.encoder.ports import Tokens, Vectors
 from tools.guards.fake import ScriptedJudge
 from tools.guards.groundedness import Groundedness, GroundednessGuard, Weights, cut
 from tools.guards.head import Head, load_head
@@ -183,6 +183,9 @@ async def test_stored_vectors_are_not_made_again() -> None:
         async def encode(self, texts: Sequence[str]) -> Vectors:
             seen.extend(texts)
             return await encoder.encode(texts)
+
+        async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+            return await encoder.tokens(texts)
 
     async def stored(passages: Sequence[Passage]) -> Mapping[str, Vectors]:
         return {passage.id: await encoder.encode(SENTENCES) for passage in passages}
