@@ -16,8 +16,6 @@ from tools.models.ports import Completion, Data, Message, Models
 from tools.wording import words
 
 TASK = "draft"
-WHOLE = ("", "stop", "end_turn", "stop_sequence")
-"""How a reply ends that was not cut, by a limit or by the provider's own guards."""
 WIDER = 0.2
 """Two sentences are quoted for one if together they have so much more of its words."""
 
@@ -89,7 +87,7 @@ class _Draft:
             return []
         if completion is not None:
             self._ended = True
-            self._cut = completion.finish.lower() not in WHOLE
+            self._cut = not completion.whole
             found += self._text.end(cut=self._cut)
         kept = [self._cited(each) for each in found if each.text not in self._rejected]
         self._given += len(kept)

@@ -108,7 +108,12 @@ def _differences(title: str, found: Sequence[Difference]) -> Table:
         interval = f"{each.low:+.3f} to {each.high:+.3f}"
         outcome = Text(each.outcome, styles.get(each.outcome, ""))
         table.add_row(
-            each.metric, each.tag or "", *numbers, interval, f"{each.adjusted:.3f}", str(each.count), outcome
+            each.metric + (f", {each.tag}" if each.tag else ""),
+            *numbers,
+            interval,
+            f"{each.adjusted:.3f}",
+            str(each.count),
+            outcome,
         )
     return table
 

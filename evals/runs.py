@@ -154,6 +154,8 @@ def begin_run(folder: Path, prepared: Prepared, settings: JSON, *, resume: bool 
             raise ConfigError(f"{folder} holds no run to resume.", remedy="Leave --resume out to begin one.")
         return Run(folder, head)
     run = open_run(folder)
+    if not run.finished and next(iter(run), None) is None:
+        return Run(folder, head)  # it was broken off before its first case
     for part in ("digests", "versions", "settings"):
         before, after = run.head[part], head[part]
         differ = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import aclosing
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+
+import anyio
 
 from agents.checker import SentenceRequest
 from agents.drafter import DraftRequest
@@ -15,7 +18,7 @@ from graphs.team import Checker
 from graphs.turn import Turn
 from graphs.writing import findings
 from policies.budgets import strictest
-from policies.personal_data import broken_placeholders, find
+from policies.personal_data import PLACEHOLDER, broken_placeholders, find
 from policies.sections import Budgets
 from policies.types import (
     Abstention,
@@ -59,7 +62,7 @@ async def draft(state: State, runtime: Context) -> State:
         )
         gated = _Gated(state, turn)
         turn.passed = gated.passed
-        async with aclosing(turn.team.drafter(request)) as items:
+        async with _ahead(turn.team.drafter(request)) as items:
             async for item in items:
                 if isinstance(item, Abstention):
                     report["abstained"] = item.code
@@ -68,6 +71,27 @@ async def draft(state: State, runtime: Context) -> State:
                     break
         report["sentences"] = len(gated.passed)
         return _heeding(state, turn, gated.step())
+
+
+@asynccontextmanager
+async def _ahead(
+    items: AsyncGenerator[Sentence | Abstention, None],
+) -> AsyncIterator[AsyncIterator[Sentence | Abstention]]:
+    """Read a draft ahead of its checks: they may wait for the place that it has with a model until it has ended."""
+    send, receive = anyio.create_memory_object_stream[Sentence | Abstention](math.inf)
+
+    async def read() -> None:
+        async with send, aclosing(items):
+            async for item in items:
+                send.send_nowait(item)
+
+    try:
+        async with receive, send, anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            yield receive
+            tasks.cancel_scope.cancel()
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
 
 
 async def _over_budget(state: State, turn: Turn) -> State | None:
@@ -189,17 +213,23 @@ async def gate(
         question=state["question"],
         language=state.get("language", ""),
         own=own,
-        placeholders=frozenset(turn.known_placeholders),
+        placeholders=turn.known_placeholders & _read(state, passages),
         mandate=None if own else turn.mandate,
     )
     return await judged(turn.team.checker, request)
 
 
+def _read(state: State, passages: Sequence[Passage]) -> frozenset[str]:
+    """Return the placeholders in what a draft is made from; others may stand for what a gate has refused."""
+    texts = [state["question"], *(said.text for said in history_of(state)), *(each.text for each in passages)]
+    return frozenset(mark for text in texts for mark in PLACEHOLDER.findall(text))
+
+
 async def judged(checker: Checker, request: SentenceRequest) -> Verdict:
-    """Refuse a sentence with a placeholder that its conversation does not know; have any other checked."""
+    """Refuse a sentence with a placeholder that it may not hold; have any other checked."""
     broken = broken_placeholders(request.sentence.text, set(request.placeholders))
     if broken:
-        text = f"The sentence holds {broken[0]}, which stands for nothing in this conversation."
+        text = f"The sentence holds {broken[0]}, which stands for nothing that was said or found."
         return Verdict(outcome=Outcome.REVISE, score=0.0, reasons=(Reason(code="gate.placeholder", text=text),))
     return await checker.sentence(request)
 

@@ -120,7 +120,6 @@ class LocalClient:
         result = await self.product.knowledge.search(query, audience="staff", limit=limit)
         return [asdict(passage) for passage in result.passages]
 
-
     async def workflows(self) -> list[JSON]:
         """Return the assistant's workflows."""
         return self.product.service.workflows.listed(self.product.principal)

@@ -30,7 +30,7 @@ from tools.guards.groundedness import NAME, Supported, Weights, cut
 from tools.guards.head import Head
 from tools.guards.support_alignment import FEATURES as ALIGNED
 from tools.guards.support_alignment import FOR, MOST_TOLD, Aligned, Spelled, align, spelled
-from tools.guards.support_features import FEATURES, OTHERWISE, SPEAKING, Weighed, nearest, weigh
+from tools.guards.support_features import FEATURES, MOST_SOURCES, OTHERWISE, SPEAKING, Weighed, nearest, weigh
 from tools.wording import words
 
 SEED = 7
@@ -50,8 +50,8 @@ BEGIN_LICENCE = "CC BY 4.0"
 OWN, REPLIES = "own", "replies"
 LAID_OVER = ("said", "elsewhere", "half", "injection")
 """The kinds of rewordings that the second regression learns from: the others differ in a word, not in place."""
-CAUTION = 0.4
-"""So much is taken off the second regression: at a half a claim in other words passes without another judge."""
+LENIENT = 1.2
+"""Added to the second regression, whose claims are half false, more than a language model's are."""
 ENCODED = 64
 """How many texts are put into words at once."""
 
@@ -80,7 +80,7 @@ class _Weighed:
     case: _Case
     rows: Numbers
     found: tuple[Weighed, ...]
-    laid: tuple[Aligned, ...]
+    laid: tuple[Aligned | None, ...]
     firm: tuple[bool, ...]
     lexical: float
     similar: float
@@ -214,14 +214,19 @@ def _weigh_one(case: _Case, vectors: dict[str, Vectors], words_of: dict[str, Spe
         found=tuple(found),
         laid=tuple(laid),
         firm=tuple(
-            misstates_firmness(claim, each.lying, whole) for claim, each in zip(case.claims, laid, strict=True)
+            each is not None and misstates_firmness(claim, each.lying, whole)
+            for claim, each in zip(case.claims, laid, strict=True)
         ),
         lexical=len(said & held) / len(said) if said else 1.0,
         similar=min(float((stated @ vectors[each]).max()) for each in case.claims),
     )
 
 
-def _laid(claim: str, case: _Case, vector: Vectors, stated: Vectors, words_of: dict[str, Spelled]) -> Aligned:
+def _laid(
+    claim: str, case: _Case, vector: Vectors, stated: Vectors, words_of: dict[str, Spelled]
+) -> Aligned | None:
+    if len(case.sources) >= MOST_SOURCES:
+        return None
     rows = sorted(np.argsort(stated @ vector, kind="stable")[::-1][:MOST_TOLD].tolist())
     sources = [words_of[case.sources[n]] for n in rows]
     return align(words_of[claim], sources, vector, stated[rows], case.above)
@@ -272,12 +277,15 @@ def _whole(cases: Sequence[_Weighed]) -> _Model:
 def _fit_reworded(cases: Sequence[_Weighed]) -> Numbers:
     """Fit the second regression: half of the weight is that of public sets, and either answer weighs the same."""
     some = [each for each in cases if each.case.of not in (OWN, REPLIES) or each.case.kind in LAID_OVER]
-    pairs_ = [
-        (laid.features, each) for each in some for laid in each.laid if each.case.supported or len(each.laid) == 1
+    laid_over = [
+        (laid.features, each)
+        for each in some
+        for laid in each.laid
+        if laid is not None and (each.case.supported or len(each.laid) == 1)
     ]
-    rows = np.stack([features for features, _ in pairs_])
-    truth = np.array([each.case.supported for _, each in pairs_])
-    mine = np.array([each.case.of == REPLIES for _, each in pairs_])
+    rows = np.stack([features for features, _ in laid_over])
+    truth = np.array([each.case.supported for _, each in laid_over])
+    mine = np.array([each.case.of == REPLIES for _, each in laid_over])
     count = np.zeros(len(rows))
     for part in (mine, ~mine):
         for answer in (True, False):
@@ -285,7 +293,7 @@ def _fit_reworded(cases: Sequence[_Weighed]) -> Numbers:
             count[those] = PER_SET / max(1, int(those.sum())) * (1.0 if part is mine else PUBLIC_SHARE)
     speaking = np.array([name in FOR for name in ALIGNED])
     weights, bias = _regression(rows, truth, count, speaking)
-    return np.append(weights, bias - CAUTION)
+    return np.append(weights, bias + LENIENT)
 
 
 def _with_contradicted(model: _Model, cases: Sequence[_Weighed]) -> _Model:

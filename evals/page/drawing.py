@@ -9,6 +9,8 @@ from typing import ClassVar, Literal, NamedTuple
 
 from evals.page.curves import Point
 
+SPACE = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit."""
 WIDTH = 440
 """Of every drawing, in its own units; a phone shows it a little smaller than a desk does."""
 LEFT, RIGHT, TOP, BOTTOM = 56, 428, 14, 264
@@ -205,7 +207,7 @@ class Matrix(Plot):
 
 def shares(label: str) -> Axis:
     """Return an axis from 0 to 100 %."""
-    return Axis(label=label, ticks=[Tick(each / 5, f"{20 * each} %") for each in range(6)])
+    return Axis(label=label, ticks=[Tick(each / 4, f"{25 * each}{SPACE}%") for each in range(5)])
 
 
 def rising(label: str, high: float, text: Callable[[float], str]) -> Axis:

@@ -44,7 +44,7 @@
     return made;
   };
   const show = (value) => {
-    if (value === null || value === undefined || value === "") return make("p", "text quiet", "nothing");
+    if (value === null || value === undefined || value === "") return make("p", "text quiet", value === "" ? "empty" : "none");
     if (Array.isArray(value)) {
       if (!value.length) return make("p", "text quiet", "none");
       if (value.every((each) => typeof each !== "object" || each === null) && value.length === 1) return show(value[0]);

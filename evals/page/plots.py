@@ -13,6 +13,7 @@ from evals.figures import Figure
 from evals.page import curves, wording
 from evals.page.curves import Confusion, Point, Roc
 from evals.page.drawing import (
+    SPACE,
     Axis,
     Bar,
     Bars,
@@ -372,11 +373,11 @@ def _bar(tag: str, metric: str, figure: Figure) -> Bar:
 
 
 def _short_percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{100 * share:.3g}{SPACE}%"
 
 
 def _range(low: float, high: float) -> str:
-    return f"{100 * low:.1f} to {100 * high:.1f} %"
+    return f"{100 * low:.1f} to {100 * high:.1f}{SPACE}%"
 
 
 def _between(metric: str, figure: Figure) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
+from evals.page.drawing import SPACE
 from evals.scoring import DIFFERENCE
 
 MEANINGS: Mapping[str, str] = {
@@ -67,6 +68,8 @@ def meaning(metric: str) -> str:
             return f"the same, by {what}"
     if metric.startswith("recall@fpr:"):
         return f"caught at the threshold at which {_percent(float(metric.partition(':')[2]))} of the others is"
+    if metric.startswith("accuracy@oos_recall:"):
+        return f"of all messages with an intent, right ones, once {_percent(float(metric.partition(':')[2]))} of the others are rejected"
     name, _, cut = metric.partition("@")
     if cut and name in RANKED:
         return RANKED[name].format(cut)
@@ -96,10 +99,10 @@ def value(metric: str, number: float | None, unit: str = "") -> str:
 def signed(metric: str, number: float) -> str:
     """Return a difference with its sign: of shares in points, of other values as they are."""
     if metric.startswith("latency"):
-        return f"{number:+.1f} ms"
+        return f"{number:+.1f}{SPACE}ms"
     if metric == "cost":
-        return f"{number:+.4f} $"
-    return f"{number:+.3f}" if _BARE.fullmatch(metric) else f"{100 * number:+.1f} pt"
+        return f"{number:+.4f}{SPACE}$"
+    return f"{number:+.3f}" if _BARE.fullmatch(metric) else f"{100 * number:+.1f}{SPACE}pt"
 
 
 def percent(share: float) -> str:
@@ -110,19 +113,25 @@ def percent(share: float) -> str:
 def milliseconds(number: float) -> str:
     """Return a time in a unit that suits it."""
     if number >= 10_000:
-        return f"{number / 1000:.1f} s"
-    return f"{number:,.0f} ms" if number >= 100 else f"{number:.1f} ms" if number >= 1 else f"{number:.2g} ms"
+        return f"{number / 1000:.1f}{SPACE}s"
+    return (
+        f"{number:,.0f}{SPACE}ms"
+        if number >= 100
+        else f"{number:.1f}{SPACE}ms"
+        if number >= 1
+        else f"{number:.2g}{SPACE}ms"
+    )
 
 
 def short_milliseconds(number: float) -> str:
     """Return a round time as short as it can be."""
-    return f"{number / 1000:g} s" if number >= 1000 else f"{number:g} ms"
+    return f"{number / 1000:g}{SPACE}s" if number >= 1000 else f"{number:g}{SPACE}ms"
 
 
 def duration(seconds: float) -> str:
     """Return how long something took."""
     minutes, left = divmod(round(seconds), 60)
-    return f"{minutes} min {left} s" if minutes else f"{seconds:.1f} s"
+    return f"{minutes}{SPACE}min {left}{SPACE}s" if minutes else f"{seconds:.1f}{SPACE}s"
 
 
 def cut(text: str, most: int) -> str:
@@ -132,4 +141,4 @@ def cut(text: str, most: int) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}{SPACE}%"

@@ -100,6 +100,14 @@ def test_an_interrupted_run_goes_on_without_repeating_a_case(tmp_path: Path) -> 
     assert (report.count, report.figures["accuracy"].value) == (20, 0.95)
 
 
+def test_a_run_that_never_got_to_a_case_is_begun_anew(tmp_path: Path) -> None:
+    path, out = write_suite(tmp_path, 5), tmp_path / "run"
+    with pytest.raises(CaseFailed):
+        run_stub(path, out, Counting(STUB, most=0))  # type: ignore[arg-type]
+    write_suite(tmp_path, 6)
+    assert run_stub(path, out, STUB).count == 6
+
+
 def test_a_run_that_is_finished_is_not_run_again(tmp_path: Path) -> None:
     path, out = write_suite(tmp_path, 5), tmp_path / "run"
     run_stub(path, out, STUB)

@@ -87,6 +87,8 @@ class _Told:
     texts: Sequence[str]
     vectors: Vectors
     above: str
+    is_whole: bool
+    """Whether these are all there are: of long sources only some are compared."""
 
 
 class Weights:
@@ -108,24 +110,28 @@ class Weights:
     def judge(self, found: Weighed, laid: Aligned | None, *, firm: bool) -> Supported:
         """Return how likely a claim is borne out.
 
-        A claim that follows a sentence word for word is judged by what it changes; any other by how it lies over
-        its sources too, and then a denial that may be none is a doubt and no contradiction.
+        A claim that follows a sentence word for word is judged by what it changes. Any other may deny, or tell a
+        figure, of something else only in appearance: that is a doubt and no contradiction. ``firm`` says that it is
+        firmer than its sources, or looser.
         """
-        if laid is None or found.follows:
-            plain = self.plain(found.features)
-            likely = plain if found.otherwise or laid is None else max(plain, self.reworded(laid.features))
+        plain = self.plain(found.features)
+        if laid is None or (found.follows and found.otherwise):
             kept = self._contradicted if found.otherwise else 1.0
-            return Supported(probability=likely * kept, otherwise=found.otherwise)
+            return Supported(probability=plain * kept, otherwise=found.otherwise)
+        likely = self._both(plain, laid.features)
+        if found.follows:
+            return Supported(probability=max(plain, likely))
         otherwise = tuple(each for each in PLAIN if each in found.otherwise or (each == "strength" and firm))
-        likely = max(self.plain(found.features), self.reworded(laid.features))
         if otherwise:
             return Supported(probability=likely * self._contradicted, otherwise=otherwise)
         doubts = tuple(each for each in DOUBTS if each in laid.doubts or each in found.otherwise)
         return Supported(probability=min(likely, DOUBTED) if doubts else likely, doubts=doubts)
 
-    def reworded(self, features: Numbers) -> float:
-        """Return what the alignment alone says."""
-        return 1 / (1 + math.exp(-(float(features @ self._reworded) + self._reworded_bias)))
+    def _both(self, plain: float, features: Numbers) -> float:
+        """Return the mean, as odds, of what words say and what the alignment says."""
+        words = math.log(max(plain, 1e-6) / max(1 - plain, 1e-6))
+        laid = float(features @ self._reworded) + self._reworded_bias
+        return 1 / (1 + math.exp(-(words + laid) / 2))
 
     def plain(self, features: Numbers) -> float:
         """Return what the features alone say."""
@@ -167,7 +173,8 @@ class Groundedness:
             return 0.0
         texts = [pieces[n] for n in nearest(reply, pieces)]
         vectors = await self._encoder.encode([*claims, *texts])
-        told = _Told(texts=texts, vectors=vectors[len(claims) :], above="")
+        whole = len(texts) == len(pieces)
+        told = _Told(texts=texts, vectors=vectors[len(claims) :], above="", is_whole=whole)
         return (await self._weakest(claims, vectors[: len(claims)], told)).probability
 
     async def cited(self, text: str, passages: Sequence[Passage]) -> Supported:
@@ -189,7 +196,8 @@ class Groundedness:
         kept = nearest(" ".join(claims), told, MOST_STORED)
         vectors = np.concatenate([stored[passage.id] for passage in passages])
         above = " ".join(f"{passage.title} {passage.heading}" for passage in passages)
-        return rows[: len(claims)], _Told(texts=[told[n] for n in kept], vectors=vectors[kept], above=above)
+        texts, whole = [told[n] for n in kept], len(kept) == len(told)
+        return rows[: len(claims)], _Told(texts=texts, vectors=vectors[kept], above=above, is_whole=whole)
 
     async def _weakest(self, claims: Sequence[str], vectors: Vectors, told: _Told) -> Supported:
         found = [await self._one(*each, told) for each in zip(claims, vectors, strict=True)]
@@ -205,8 +213,11 @@ class Groundedness:
         return found
 
     async def _laid(self, claim: str, vector: Vectors, told: _Told) -> Aligned | None:
-        """Lay a claim over the sentences that are nearest to it; None where the encoder gives no words."""
-        if not isinstance(self._encoder, TokenEncoder):
+        """Lay a claim over the sentences that are nearest to it; None where the encoder gives no words.
+
+        Of an article that is not compared whole nobody knows what else it has of a claim.
+        """
+        if not isinstance(self._encoder, TokenEncoder) or not told.is_whole:
             return None
         rows = sorted(np.argsort(told.vectors @ vector, kind="stable")[::-1][:MOST_TOLD].tolist())
         texts = [told.texts[n] for n in rows]

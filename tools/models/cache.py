@@ -56,7 +56,7 @@ class ExactCache:
 
     def put(self, key: str, completion: Completion, request: ModelRequest) -> None:
         """Keep a reply that was whole."""
-        if self._entries < 1 or completion.finish == "length":
+        if self._entries < 1 or not completion.whole:
             return
         self._kept[key] = _Kept(
             completion=replace(completion, value=_copied(completion.value)),

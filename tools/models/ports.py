@@ -14,6 +14,8 @@ from policies.sections import Budgets
 from policies.types import Tier
 
 Role = Literal["system", "user", "assistant"]
+WHOLE = frozenset({"", "stop", "end_turn", "stop_sequence", "tool_calls", "tool_use", "function_call"})
+"""How a reply ends, by provider, that was not cut by a limit or by the provider's own guards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +144,11 @@ class Completion:
     """What the budgets asked for; ``review`` is for whoever uses the reply to heed."""
     first_token_ms: float = 0.0
     total_ms: float = 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the provider says that it ended by itself, or says nothing."""
+        return self.finish.lower() in WHOLE
 
 
 @dataclass(frozen=True, kw_only=True)

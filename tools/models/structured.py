@@ -64,7 +64,7 @@ async def reply_in(
     try:
         return schema.model_validate_json(asked.text)
     except ValidationError as error:
-        fields = ", ".join(sorted({_place(each["loc"]) for each in error.errors()}))
+        fields = ", ".join(sorted({_field(schema, each["loc"]) for each in error.errors()}))
         raise BadReply(f"Its reply does not fit the schema {schema.__name__}: {fields}.") from None
 
 
@@ -75,6 +75,13 @@ def _repair(prompt: Prompt, reply: str, error: ValidationError) -> Prompt:
     more = (said, Message(role="user", text=text))
     tokens = prompt.tokens + sum(tokens_in(each.text) for each in more)
     return Prompt(messages=(*prompt.messages, *more), tokens=tokens)
+
+
+def _field(schema: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """Name the schema's own field that a place is in: other names in it are the model's words."""
+    known = {each.alias or name for name, each in schema.model_fields.items()}
+    name = location[0] if location else "the whole"
+    return str(name) if name in known or not location else "a field of its own"
 
 
 def _place(location: tuple[int | str, ...]) -> str:
