@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench soak heads results
+.PHONY: help setup demo test check fmt bench soak heads results eval
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ bench: setup ## measure latency, throughput, step budget, memory and start-up; J
 
 soak: setup ## kill processes, cut streams, repeat turns, let runs wait: nothing may be lost; JSON on stdout
 	@$(BIN)/python -m handrail.soak $(ARGS)
+
+eval: setup ## run the sample's and the red team's suites with their gates, a minute or two (ARGS="--out FOLDER" to keep them)
+	@$(BIN)/handrail eval run handrail/samples/support/evals/dev.yaml \
+		$(filter-out evals/suites/redteam-honest%,$(wildcard evals/suites/redteam-*.yaml)) $(ARGS)
 
 results: setup ## run the public protocols on DATA=folder and write evals/RESULTS.md (ARGS="--out FOLDER" to go on later)
 	@test -n "$(DATA)" || { echo "Say where the data is: make results DATA=folder"; exit 2; }

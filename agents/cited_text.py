@@ -15,9 +15,7 @@ LONGEST_BRACKET = 60
 """A bracket that is open for more characters is no mark."""
 THINKS, THOUGHT = "<think>", "</think>"
 # Nothing in them is tried twice: a model may write any number of blanks.
-_MARK = re.compile(
-    r"\[[ \t]*+p\d{1,4}+(?:[ \t]*+(?:[,;&][ \t]*+)?p\d{1,4}+)*+[ \t]*+\]", re.IGNORECASE
-)
+_MARK = re.compile(r"\[[ \t]*+p\d{1,4}+(?:[ \t]*+(?:[,;&][ \t]*+)?p\d{1,4}+)*+[ \t]*+\]", re.IGNORECASE)
 _ABSTAIN = re.compile(r"\[[ \t]*+abstain[ \t]*+\]", re.IGNORECASE)
 _SIGNAL = re.compile(f"(?P<mark>{_MARK.pattern})|{_ABSTAIN.pattern}", re.IGNORECASE)
 _ID = re.compile(r"p\d+", re.IGNORECASE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -49,20 +49,28 @@ class ModelArguments:
     """Asks language models for what the local tier leaves open.
 
     What they give counts if it stands in the customer's words, or is one of the values that the type lists; if it
-    fits the parameter's own pattern and type; and if the local tier found nothing.
+    fits the parameter's own pattern and type; and if the local tier found nothing. What the app ``tells`` of its
+    customers, by name, is taken from their words only where a pattern says how they write it.
     """
 
     def __init__(
-        self, local: Filler, models: Models, tiers: Sequence[Tier], *, prompt: PromptFile | None = None
+        self,
+        local: Filler,
+        models: Models,
+        tiers: Sequence[Tier],
+        *,
+        tells: Collection[str] = (),
+        prompt: PromptFile | None = None,
     ) -> None:
         self._local = local
+        self._tells = frozenset(tells)
         self._asker = Asker(task=TASK, models=models, tiers=tuple(tiers), prompt=prompt or load_prompt("act"))
 
     async def __call__(self, request: ArgumentsRequest) -> Arguments:
         """Fill in one action's arguments."""
         found = await self._local(request)
         rest = [each for each in request.action.parameters if each.name not in found.said | found.known]
-        asked = [each for each in rest if _may_be_there(each, request)]
+        asked = [each for each in rest if self._may_be_there(each, request)]
         if request.mandate is None or not asked:
             return found
         before = () if request.only_now else said_before(request.history)
@@ -78,9 +86,11 @@ class ModelArguments:
         missing = tuple(each for each in found.missing if each.name not in more)
         return replace(found, said={**found.said, **more}, missing=missing)
 
-
-def _may_be_there(parameter: Parameter, request: ArgumentsRequest) -> bool:
-    return parameter.pattern is None or any(values_in(parameter, text) for text in texts_of(request))
+    def _may_be_there(self, parameter: Parameter, request: ArgumentsRequest) -> bool:
+        if parameter.pattern is None:
+            # Who a customer is, they can't say themselves.
+            return parameter.name not in self._tells
+        return any(values_in(parameter, text) for text in texts_of(request))
 
 
 def _listed(request: ArgumentsRequest, asked: Sequence[Parameter]) -> str:

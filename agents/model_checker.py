@@ -141,7 +141,14 @@ class ModelChecker:
 def borne_out(text: str, judged: Judged, passages: dict[str, Passage]) -> bool:
     """Say whether a model has shown that passages bear a sentence out, all of it, each claim by a quote."""
     claims = " ".join(each.claim for each in judged.claims)
-    return contained(text, claims) >= COVERED and all(_shown(each, passages) for each in judged.claims)
+    # Few words are enough to turn a sentence round, and figures are no small part of one.
+    whole = contained(text, claims) >= COVERED and not contradict(text, claims) and _states(claims, text)
+    return whole and all(_shown(each, passages) for each in judged.claims)
+
+
+def _states(source: str, claim: str) -> bool:
+    """Say whether a text has all figures of another."""
+    return {fact.key for fact in facts(claim)} <= {fact.key for fact in facts(source)}
 
 
 def _shown(claim: Claim, passages: dict[str, Passage]) -> bool:
@@ -150,4 +157,4 @@ def _shown(claim: Claim, passages: dict[str, Passage]) -> bool:
         return False
     if contained(claim.claim, words) == 0 or contradict(claim.claim, words):
         return False
-    return {fact.key for fact in facts(claim.claim)} <= {fact.key for fact in facts(words)}
+    return _states(words, claim.claim)

@@ -221,7 +221,8 @@ class LocalRouter:
 
     def _nearest(self, vector: Vectors) -> list[int]:
         nearness = self._vectors @ vector
-        best = np.argpartition(-nearness, self._settings.nearest)[: self._settings.nearest]
+        count = min(self._settings.nearest, len(nearness))
+        best = np.argpartition(-nearness, count - 1)[:count]
         return [int(n) for n in best[np.argsort(-nearness[best])]]
 
     def _nearest_reason(self, nearest: Sequence[int]) -> Reason:

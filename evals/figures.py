@@ -71,7 +71,7 @@ class Sample:
 
     def figure(self) -> Figure:
         """Measure, with the interval."""
-        if self.share and not self.repeated:
+        if self.share and (not self.repeated or self.value in (0, 1)):
             return _wilson(self)
         if self.values is not None:
             return self._told(*interval_of_mean(self.unit_means()))
@@ -120,9 +120,10 @@ def _wilson(sample: Sample) -> Figure:
     from scipy.stats import binomtest
 
     assert sample.values is not None
-    hits, count = round(float(sample.values[sample.rows].sum())), len(sample.rows)
-    low, high = binomtest(hits, count).proportion_ci(method="wilson")
-    return Figure(value=hits / count, low=float(low), high=float(high), count=count)
+    # Of repeats that all went alike no more is known than of as many cases.
+    means = sample.unit_means()
+    low, high = binomtest(round(float(means.sum())), len(means)).proportion_ci(method="wilson")
+    return Figure(value=sample.value, low=float(low), high=float(high), count=sample.count)
 
 
 def batch_of(count: int) -> int:

@@ -196,7 +196,7 @@ def pass_all(passed: Sequence[bool], times: int, keys: Sequence[Hashable]) -> Sa
     found = [
         float(comb(sum(each), times) / comb(len(each), times)) for each in tries.values() if len(each) >= times
     ]
-    return mean(found)
+    return mean(found, share=set(found) <= {0.0, 1.0})
 
 
 def of_sums(statistic: Callable[[Numbers], float], counts: Numbers, count: int, keys: Keys = None) -> Sample:

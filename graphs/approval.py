@@ -37,6 +37,7 @@ APPROVAL_SCHEMA: JSON = {
 async def effect(state: State, runtime: Context) -> State:
     """Do what changes something, one by one; the first that is not done ends it, and a person gets the rest."""
     turn = runtime.context
+    await turn.last()
     async with turn.step("effect") as report:
         todo = list(state["todo"])
         done: list[Performed] = []

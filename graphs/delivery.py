@@ -230,5 +230,5 @@ def finished(outcome: str) -> NewEvent:
 def _finish(tx: Tx, turn: Turn, outcome: str) -> None:
     values = {"status": "finished", "outcome": outcome, "intent": turn.intent, "finished_at": tx.now()}
     runs.update_claimed(tx, turn.run.id, turn.run.epoch, **values)
-    if turn.team.has_effects:
+    if turn.lasts and turn.team.has_effects:
         abandon(tx, turn.run)

@@ -36,6 +36,7 @@ from tools.storage.store import Tx
 
 MOST_REVISIONS = 2
 NO_BUDGETS = Budgets()
+Drafted = Sentence | Abstention
 
 
 async def draft(state: State, runtime: Context) -> State:
@@ -64,6 +65,8 @@ async def draft(state: State, runtime: Context) -> State:
         turn.passed = gated.passed
         async with _ahead(turn.team.drafter(request)) as items:
             async for item in items:
+                if isinstance(item, Exception):
+                    raise item
                 if isinstance(item, Abstention):
                     report["abstained"] = item.code
                     return _abstained(state, turn, item, gated.passed)
@@ -74,16 +77,20 @@ async def draft(state: State, runtime: Context) -> State:
 
 
 @asynccontextmanager
-async def _ahead(
-    items: AsyncGenerator[Sentence | Abstention, None],
-) -> AsyncIterator[AsyncIterator[Sentence | Abstention]]:
-    """Read a draft ahead of its checks: they may wait for the place that it has with a model until it has ended."""
-    send, receive = anyio.create_memory_object_stream[Sentence | Abstention](math.inf)
+async def _ahead(items: AsyncGenerator[Drafted, None]) -> AsyncIterator[AsyncIterator[Drafted | Exception]]:
+    """Read a draft ahead of its checks, which may need the place with a model that it has until it has ended.
+
+    What goes wrong in it is its last item, so that what came before is still checked and sent.
+    """
+    send, receive = anyio.create_memory_object_stream[Drafted | Exception](math.inf)
 
     async def read() -> None:
         async with send, aclosing(items):
-            async for item in items:
-                send.send_nowait(item)
+            try:
+                async for item in items:
+                    send.send_nowait(item)
+            except Exception as error:
+                send.send_nowait(error)
 
     try:
         async with receive, send, anyio.create_task_group() as tasks:
@@ -91,7 +98,7 @@ async def _ahead(
             yield receive
             tasks.cancel_scope.cancel()
     except ExceptionGroup as group:
-        raise group.exceptions[0] from group
+        raise group.exceptions[0] from None
 
 
 async def _over_budget(state: State, turn: Turn) -> State | None:
@@ -103,8 +110,6 @@ async def _over_budget(state: State, turn: Turn) -> State | None:
     if mandate is None or spending is None or mandate.budgets == NO_BUDGETS:
         return None
     turn.heed(strictest(mandate.budgets, await spending.spent(mandate.account)))
-    if turn.budget.action == "review":
-        turn.streams = False
     if turn.budget.action != "escalate" or turn.budget.reason is None:
         return None
     turn.decide("draft", "budget", "escalate", (turn.budget.reason,))
@@ -118,7 +123,8 @@ def _heeding(state: State, turn: Turn, step: State) -> State:
         return step
     if turn.budget.action == "escalate":
         return escalated(state, [reason], sentences=step["sentences"])
-    told: State = {"reasons": [*state.get("reasons", []), to_json(reason)]}
+    # A draft that is begun anew tells it at its end.
+    told: State = {} if step["next"] == "draft" else {"reasons": [*state.get("reasons", []), to_json(reason)]}
     return {**step, **told, **looked_at_first(turn, state)}
 
 

@@ -117,7 +117,8 @@ def agents_of(assistant: Assistant, local: Locals, models: Models | None) -> Age
                 queue, intents = assistant.policy.default_queue, assistant.intents
                 found["router"] = ModelRouter(local.router, models, tiers, intents=intents, fallback_queue=queue)
             case "act":
-                found["arguments"] = ModelArguments(found["arguments"], models, tiers)
+                tells = assistant.file.customer_attributes
+                found["arguments"] = ModelArguments(found["arguments"], models, tiers, tells=tells)
             case "draft":
                 found["drafter"] = ModelDrafter(local.drafter, models, tiers)
             case "check":

@@ -177,6 +177,8 @@ def _source(passage: Passage) -> JSON:
 async def check(state: State, runtime: Context) -> State:
     """Check the whole: does it answer, does it hold together, do the rules on the whole allow it?"""
     turn = runtime.context
+    if turn.paid:
+        await turn.last()
     async with turn.step("check") as report:
         sentences = sentences_of(state)
         if not sentences:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 import anyio
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, Durability
 
 from agents.escalation import EscalationRequest, LocalEscalation
@@ -30,7 +29,7 @@ from policies.types import Turn as Said
 from tools.jobs.ports import Jobs
 from tools.metrics import DEGRADED, SEGMENT_SECONDS
 from tools.storage import conversations, events, reviews, runs, vault
-from tools.storage.checkpoints import Checkpoints, keep
+from tools.storage.checkpoints import Checkpoints, LateSaver
 from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
 from tools.storage.reviews import Review
@@ -122,7 +121,7 @@ class Segments:
             await self._require_newer(workspace, claimed.run)
             log.info("run %s: it ended, or a newer attempt took over", claimed.run.id)
             return
-        if not waits and _lasting(turn, claimed.run):
+        if not waits and turn.lasts:
             await self.prune(claimed.run.id)
 
     async def _require_newer(self, workspace: Workspace, claimed: Run) -> None:
@@ -167,7 +166,12 @@ class Segments:
         return False
 
     async def _turn(self, workspace: Workspace, claimed: Claimed) -> Turn:
+        run = claimed.run
+        saver = self.checkpoints.saver(workspace.id, run.id, run.epoch)
+        first = run.resume is None and run.attempts == 1
         return Turn(
+            # Most first attempts leave nothing that anybody could go on from.
+            saver=LateSaver(saver, run.id) if first else saver,
             workspace=workspace,
             conversation=claimed.conversation,
             run=claimed.run,
@@ -188,10 +192,7 @@ class Segments:
         if claimed.run.attempts > self.attempts:
             await self._degrade(turn, claimed, "segment.attempts", f"Gave up after {self.attempts} attempts.")
             return False
-        saver = self.checkpoints.saver(turn.workspace.id, turn.run.id, turn.run.epoch)
-        # A first attempt without effects or paid calls has nothing to go on from, and most leave nothing: it stays in memory.
-        memory = None if _lasting(turn, claimed.run) else InMemorySaver()
-        graph = self.graph.copy({"checkpointer": memory or saver})
+        graph = self.graph.copy({"checkpointer": turn.saver})
         config: RunnableConfig = {"configurable": {"thread_id": turn.run.id}}
         try:
             async with anyio.create_task_group() as watch:
@@ -202,8 +203,8 @@ class Segments:
         except ExceptionGroup as group:
             raise _cause(group) from group
         if asked := result.get("__interrupt__"):
-            if memory is not None:
-                await keep(memory, saver, turn.run.id)
+            if isinstance(turn.saver, LateSaver):
+                await turn.saver.last()
             return await pause(turn, asked[0].value, self.jobs)
         return False
 
@@ -221,7 +222,7 @@ class Segments:
         review = await turn.workspace.read(lambda tx: reviews.latest_of_run(tx, claimed.run.id))
         # What a person has approved is what the row says, whoever wrote the checkpoint.
         true = review is None or not held.interrupts or asked_about(held.values, review.kind) == review.draft
-        if held.next and true:
+        if held.tasks and true:
             return Command(resume=answer) if held.interrupts else None
         await self._prune_own(turn)
         if review and review.kind == reviews.APPROVE_ACTION:
@@ -243,7 +244,7 @@ class Segments:
         """Return the question, or None where a run that may have had effects goes on from its checkpoint."""
         if claimed.run.attempts > 1:
             held = await graph.aget_state(config)
-            if held.next and turn.team.resumes:
+            if held.tasks and turn.team.resumes:
                 _take_up(turn, held.values)
                 return None
             await self._prune_own(turn)
@@ -273,11 +274,6 @@ class Segments:
         DEGRADED.labels(code).inc()
         here().fail(code)
         await hand_over(turn, Handover(brief=brief, sentences=(), outcome="degraded"))
-
-
-def _lasting(turn: Turn, run: Run) -> bool:
-    """Whether an attempt may find checkpoints, or must leave some as it goes."""
-    return turn.team.resumes or run.resume is not None or run.attempts > 1
 
 
 def claim(tx: Tx, pending: Pending) -> Claimed | None:

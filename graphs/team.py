@@ -118,7 +118,7 @@ class Team:
 
     @property
     def resumes(self) -> bool:
-        """Whether a broken run goes on where it was: it may have had effects, or calls that cost money."""
+        """Whether a broken run may go on where it was: after effects, or after calls that cost money."""
         return self.has_effects or self.models is not None
 
     def actions_of(self, intent: str | None) -> tuple[Action, ...]:

@@ -26,6 +26,7 @@ from tools.metrics import STEP_SECONDS
 from tools.models.mandate import Asked, Mandate
 from tools.models.ports import Account
 from tools.storage import conversations, events, ledger, runs
+from tools.storage.checkpoints import LateSaver, Saver
 from tools.storage.conversations import Conversation
 from tools.storage.events import NewEvent
 from tools.storage.ledger import Decision
@@ -61,6 +62,8 @@ class Turn:
     team: Team
     known_placeholders: frozenset[str]
     message_id: str
+    saver: Saver
+    """Where the graph's checkpoints go."""
     deadline: datetime
     """When the attempt is given up; models are asked a little less long."""
     faults: Faults = field(default_factory=NoFaults)
@@ -73,6 +76,8 @@ class Turn:
     """Sentences of the present draft that may leave, sent or not."""
     budget: BudgetOutcome = ENOUGH
     """The strictest of what the budgets have asked for in this attempt."""
+    paid: bool = False
+    """Whether language models were called in this attempt."""
     tiers: dict[str, Tier] = field(default_factory=dict)
     """Which tier did a task last, by its name."""
     _notes: Notes = field(default_factory=Notes)
@@ -113,14 +118,17 @@ class Turn:
         )
 
     def heed(self, budget: BudgetOutcome) -> None:
-        """Remember what budgets ask for, if it is stricter than what they asked for before."""
+        """Remember what budgets ask for, if it is stricter than before; a person's look comes first then."""
         self.budget = max(self.budget, budget, key=strictness)
+        if self.budget.action in ("review", "escalate"):
+            self.streams = False
 
     def _asked(self, asked: Asked) -> None:
         """Tell staff and ledger of a request to language models."""
         done = asked.completion
         self.heed(done.budget)
         self.tiers[asked.task] = done.tier
+        self.paid = self.paid or done.calls > 0
         used = usage_of(asked)
         reasons = tuple(
             Reason(code=each.code, text=f"{each.model or each.tier}: {each.text}") for each in done.degraded
@@ -147,9 +155,20 @@ class Turn:
             it.set({f"handrail.{key}": each for key, each in report.items() if isinstance(each, int | float)})
         STEP_SECONDS.labels(name).observe(elapsed)
         self.note("step.finished", {"name": name, "ms": round(elapsed * 1000, 2), **report}, staff=True)
-        if self.team.resumes:
+        if self.lasts and self.team.resumes:
             # The next attempt goes on after this step, so what it noted must not be lost.
             await self.flush()
+
+    @property
+    def lasts(self) -> bool:
+        """Whether checkpoints outlast the process, so that another attempt can go on from them."""
+        return not isinstance(self.saver, LateSaver) or self.saver.lasts
+
+    async def last(self) -> None:
+        """Let another attempt go on from here: an effect is at hand, or a paid call would be repeated."""
+        if isinstance(self.saver, LateSaver) and not self.saver.lasts:
+            await self.flush()
+            await self.saver.last()
 
     def note(self, kind: str, data: JSON, *, staff: bool = False) -> None:
         """Buffer an event."""

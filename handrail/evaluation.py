@@ -89,6 +89,22 @@ def eval_compare(
     _exit(lambda: compare_command(before, after, json_file))
 
 
+@evals.command("report")
+def eval_report(
+    run: Annotated[Path, typer.Argument(help="The folder of a run, or of several runs.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file to write; report.html in the run's folder.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", help="Show what changed since this run of the same suite.")
+    ] = None,
+) -> None:
+    """Write a page about a run that needs nothing but a browser, and print where it is."""
+    from evals.page.command import report_command
+
+    _exit(lambda: report_command(run, out, baseline))
+
+
 @evals.command("collect")
 def eval_collect(
     out: Annotated[Path, typer.Option("--out", help="The JSONL file of cases to write.")],

@@ -136,15 +136,18 @@ _FOR = np.array([name in SPEAKING for name in FEATURES])
 _COVERED, _NOVEL = FEATURES.index("covered"), FEATURES.index("novel")
 
 
-async def train(data: Path, encoder: Encoder, announce: Announce, *, articles: Path | None = None) -> Trained:
+async def train(
+    data: Path, encoder: Encoder, announce: Announce, *, articles: Path | None = None, rewordings: Path = FILE
+) -> Trained:
     """Train the head, and measure it where it had not learned.
 
     ``articles`` is the folder of Markdown files that claims are made of; the sample's knowledge when None.
+    ``rewordings`` are passages with what can be said of them in other words.
     """
     public = {path.split("/")[1] + "-" + Path(path).stem: path for path in (*BEGIN, WICE)}
     cases = [case for of, path in public.items() for case in _public(of, data / path)]
     cases += [_own(pair, OWN) for pair in pairs(articles or sample() / "knowledge", SEED)]
-    cases += [_own(pair, REPLIES) for pair in replies(SEED)]
+    cases += [_own(pair, REPLIES) for pair in replies(SEED, rewordings)]
     announce(f"encoding the sentences of {len(cases)} claims and their sources")
     weighed = await _weigh(cases, encoder)
     announce("training the head of groundedness, ten folds and across sets")
@@ -399,7 +402,8 @@ def _report(
     weighed: Sequence[_Weighed],
 ) -> str:
     lines = [
-        "Learned from BEGIN (CC BY 4.0) and from claims made of the sample's articles, never from WiCE.",
+        "Learned from BEGIN (CC BY 4.0), from claims made of the sample's articles and from rewordings written for",
+        "it (`evals/heads/groundedness_replies.yaml`), never from WiCE.",
         "AUROC of supported against unsupported, ten folds by source or article (WiCE: unseen); held back at 0.5.",
         "",
         "| set | claims | shared words | nearest vector | both | head | ECE | unsupported held back | supported "

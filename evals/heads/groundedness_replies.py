@@ -130,7 +130,8 @@ def _elsewhere(pair: Pair, true: Sequence[Pair], draw: random.Random) -> Iterato
     others = list({each.above: each for each in true if each.above != pair.above}.values())
     said = set(pair.claim.lower().split())
     near = max(
-        draw.sample(others, RIVALS), key=lambda each: len(said & set(" ".join(each.sources).lower().split()))
+        draw.sample(others, min(RIVALS, len(others))),
+        key=lambda each: len(said & set(" ".join(each.sources).lower().split())),
     )
     same = [each for each in others if each.above.startswith(house)]
     for each in (near, *draw.sample(same, min(1, len(same)))):

@@ -5,23 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
 
 from evals.comparing import Comparison, Difference, compare_runs
 from evals.page import wording
 from evals.page.listing import Listing, list_cases
 from evals.page.plots import plots_of
+from evals.rows import Row
 from evals.runner import read
 from evals.runs import Run
+from evals.scoring import DIFFERENCE
 from policies.errors import InputError
 
 HERE = Path(__file__).resolve().parent
@@ -94,6 +96,7 @@ class Page:
 
     kind: str
     verdict: str
+    state: Literal["held", "failed", "open"]
     told: str
     figures: Sequence[FigureLine]
     headline: Sequence[FigureLine]
@@ -110,7 +113,8 @@ def render_page(run: Run, baseline: Run | None = None) -> str:
         which = run.folder if baseline is None or not run.finished else baseline.folder
         remedy = "Go on with it: `handrail eval run SUITE --out FOLDER`."
         raise InputError(f"{which}: the run is not finished.", remedy=remedy)
-    rows, _, _ = read(run)
+    outcomes: Counter[str] = Counter()
+    rows, _, _ = read(_counted(run, outcomes))
     found = None if baseline is None else compare_runs(baseline, run)
     hidden = found is not None and baseline is not None and bool(baseline.head["private"])
     listing = list_cases(run, rows, None if hidden else found)
@@ -121,14 +125,22 @@ def render_page(run: Run, baseline: Run | None = None) -> str:
         .render(
             head=run.head,
             page=_page(run.head, listing),
-            plots=plots_of(run.head, rows),
+            plots=plots_of(run.head, rows, outcomes),
             compared=None if found is None else _compared(found),
             data=htmlsafe_json_dumps(listing.cases, dumps=_dumps),
-            script=Markup(script),
+            script=script,
             script_digest=_digest(script),
-            style=Markup(_source("page.css")),
+            style=_source("page.css"),
         )
     )
+
+
+def _counted(rows: Iterable[Row], outcomes: Counter[str]) -> Iterator[Row]:
+    """Yield rows, and count how they ended."""
+    for row in rows:
+        if isinstance(outcome := row.output.get("outcome"), str):
+            outcomes[outcome] += 1
+        yield row
 
 
 def _dumps(value: Any, **_: Any) -> str:
@@ -163,6 +175,7 @@ def _page(head: Mapping[str, Any], listing: Listing) -> Page:
     return Page(
         kind=f"Run of {_day(head['began_at'])} · {head['target']}",
         verdict=_verdict(head["gates"]),
+        state="open" if not head["gates"] else "held" if head["passed"] else "failed",
         told=f"{head['rows'] - head['wrong']:,} of {head['rows']:,} cases went as expected; "
         f"{wording.duration(head['seconds'])}, {head['concurrency']} at a time.",
         figures=figures,
@@ -190,7 +203,7 @@ def _figures(head: Mapping[str, Any]) -> Iterator[FigureLine]:
     for metric, figure in head["metrics"].items():
         unit, low, high = figure["unit"], figure["low"], figure["high"]
         known = bool(figure["count"])
-        share = known and unit == "" and 0 <= low <= high <= 1
+        share = known and unit == "" and 0 <= low <= high <= 1 and DIFFERENCE not in metric
         ends = [wording.value(metric, each, unit) for each in (low, high)]
         yield FigureLine(
             metric=metric,

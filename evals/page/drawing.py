@@ -230,8 +230,8 @@ def growing(label: str, low: float, high: float, text: Callable[[float], str]) -
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found = [step * 10.0**power for power in powers for step in (1, 2, 5)]
     inside = [each for each in found if low <= each <= high]
-    while len(inside) > 6:
-        inside = inside[::2] if len(inside) < 13 else inside[::3]
+    while len(inside) > 5:
+        inside = inside[::2] if len(inside) < 11 else inside[::3]
     return Axis(
         label=label, low=low, high=high, log=True, ticks=[Tick(each, text(each)) for each in inside or [low]]
     )

@@ -48,7 +48,8 @@
     if (Array.isArray(value)) {
       if (!value.length) return make("p", "text quiet", "none");
       if (value.every((each) => typeof each !== "object" || each === null) && value.length === 1) return show(value[0]);
-      const made = make("ol");
+      const short = value.length > 5 && value.every((each) => String(each).length < 30);
+      const made = make("ol", short ? "short" : "");
       for (const each of value) made.append(make("li")), made.lastChild.append(show(each));
       return made;
     }

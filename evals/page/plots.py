@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,14 +107,16 @@ def name_of(label: Plain, kinds: Kinds) -> str:
     return (kinds.yes if label else kinds.no) if isinstance(label, bool) else str(label)
 
 
-def plots_of(head: Mapping[str, Any], rows: Sequence[Row]) -> list[Plot]:
-    """Return every plot that the rows of a run have something for."""
+def plots_of(head: Mapping[str, Any], rows: Sequence[Row], outcomes: Mapping[str, int]) -> list[Plot]:
+    """Return every plot that the rows of a run, and how its conversations ended, have something for."""
     target = str(head["target"])
     kinds, found = kinds_of(target), curves_of(target)
     private = bool(head["private"])
     drawn: list[Plot | None] = [_confusion(rows, kinds, linked=not private)]
     drawn += [draw(rows, found[name], kinds) for name, draw in _DRAWN.items() if name in found]
-    drawn += [_recall(rows), *_tags(head), _latency(rows, head)]
+    if family(target) == "retriever":
+        drawn.append(_recall(rows))
+    drawn += [_outcomes(outcomes), *_tags(head), _latency(rows, head)]
     return [each for each in drawn if each is not None]
 
 
@@ -295,6 +298,29 @@ def _recall(rows: Sequence[Row]) -> Plot | None:
     )
 
 
+def _outcomes(outcomes: Mapping[str, int]) -> Plot | None:
+    if not outcomes:
+        return None
+    total = sum(outcomes.values())
+    ranked = sorted(outcomes.items(), key=lambda each: (-each[1], each[0]))
+    bars = [
+        Bar(name=name, value=count, low=count, high=count, text=f"{count:,}", told=f"{name}: {count} cases")
+        for name, count in ranked[:MOST_BARS]
+    ]
+    name, count = ranked[0]
+    return Bars(
+        id="outcomes",
+        title="How did they end? (outcomes)",
+        told=f"Most often: {name}, {count:,} of {total:,} times.",
+        axis=rising("cases", bars[0].value, lambda value: f"{value:,.10g}"),
+        bars=bars,
+        table=Table(
+            columns=("outcome", "cases", "share"),
+            rows=[(name, f"{count:,}", percent(count / total)) for name, count in ranked],
+        ),
+    )
+
+
 def _latency(rows: Sequence[Row], head: Mapping[str, Any]) -> Plot | None:
     values = [row.latency_ms for row in rows]
     columns = curves.latencies(values)
@@ -341,20 +367,21 @@ def _tag_bars(metric: str, head: Mapping[str, Any]) -> Plot | None:
         key=lambda bar: bar.value,
         reverse=metric in wording.LOWER_IS_BETTER,
     )
-    if not bars:
+    if not any(bar.high for bar in bars):
         return None
     shown, worst = bars[:MOST_BARS], bars[0]
-    told = f"Worst: {worst.told}."
+    alike = worst.value == bars[-1].value
+    told = f"The same everywhere: {worst.text}." if alike else f"Worst: {worst.told}."
     if len(bars) > len(shown):
         told += f" Shown are the worst {len(shown)} of {len(bars)}; the table has all."
     overall = head["metrics"].get(metric, {}).get("value")
     plain = metric == "cost"
     high = max(bar.high for bar in shown) if plain else 1.0
     return Bars(
-        id=f"tags-{len(metric)}-{metric.replace(':', '-').replace('@', '-').replace('^', '-')}",
+        id=f"tags-{re.sub(r'[^a-z0-9_]+', '-', metric)}",
         title=f"{metric} by {'type' if metric in spans.METRICS else 'tag'}",
         told=told,
-        axis=rising(metric, high, (lambda value: f"{value:g}") if plain else _short_percent),
+        axis=rising(metric, high, lambda value: f"{value:g}") if plain else shares(metric),
         bars=shown,
         reference=None if overall is None else Tick(overall, f"all: {wording.value(metric, overall)}"),
         table=Table(

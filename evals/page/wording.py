@@ -69,7 +69,8 @@ def meaning(metric: str) -> str:
     if metric.startswith("recall@fpr:"):
         return f"caught at the threshold at which {_percent(float(metric.partition(':')[2]))} of the others is"
     if metric.startswith("accuracy@oos_recall:"):
-        return f"of all messages with an intent, right ones, once {_percent(float(metric.partition(':')[2]))} of the others are rejected"
+        share = _percent(float(metric.partition(":")[2]))
+        return f"right intent, at the threshold at which {share} of messages out of scope are rejected"
     name, _, cut = metric.partition("@")
     if cut and name in RANKED:
         return RANKED[name].format(cut)
@@ -114,13 +115,8 @@ def milliseconds(number: float) -> str:
     """Return a time in a unit that suits it."""
     if number >= 10_000:
         return f"{number / 1000:.1f}{SPACE}s"
-    return (
-        f"{number:,.0f}{SPACE}ms"
-        if number >= 100
-        else f"{number:.1f}{SPACE}ms"
-        if number >= 1
-        else f"{number:.2g}{SPACE}ms"
-    )
+    digits = f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 1 else f"{number:.2g}"
+    return f"{digits}{SPACE}ms"
 
 
 def short_milliseconds(number: float) -> str:

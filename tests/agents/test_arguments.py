@@ -139,7 +139,9 @@ async def test_an_earlier_message_counts_for_what_only_looks() -> None:
 
 
 async def test_no_model_is_asked_for_what_can_not_be_there() -> None:
-    assert (await filled(asked("How can I track an order?"))).said == {}
+    noted: list[Asked] = []
+    assert (await filled(asked("How can I track an order?"), noted=noted)).said == {}
+    assert noted == []
 
 
 async def test_without_an_answer_the_local_tier_stands() -> None:
@@ -147,3 +149,15 @@ async def test_without_an_answer_the_local_tier_stands() -> None:
     assert await filled(asked("40 for LO-7", ORDER, AMOUNT), fault, fault, fault) == Arguments(
         said={"order": "LO-7"}, missing=(AMOUNT,)
     )
+
+
+async def test_what_the_app_tells_is_not_taken_from_the_words_unless_a_pattern_says_how() -> None:
+    model = ScriptedModel([pointed(member="M-7", order="LO-7")])
+    request = asked("I am M-7: where is LO-7, not LO-8?", ORDER, parameter("member"), mandate=a_mandate())
+    async with opened_scripts(small=model) as models:
+        found = await ModelArguments(LocalArguments(), models, TIERS, tells={"member", "order"})(request)
+    assert found == Arguments(said={"order": "LO-7"}, missing=(parameter("member"),))
+    only = asked("I am M-7", parameter("member"), mandate=a_mandate())
+    async with opened_scripts(small=model) as models:
+        assert (await ModelArguments(LocalArguments(), models, TIERS, tells={"member"})(only)).said == {}
+    assert len(model.log.calls) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -170,3 +171,13 @@ def test_a_sentence_is_given_with_the_first_token_behind_its_marks(following: st
 def test_of_a_reply_that_was_cut_the_unfinished_sentence_is_dropped(text: str, kept: list[str]) -> None:
     found, _ = read([text], cut=True)
     assert [each.text for each in found] == kept
+
+
+def test_a_mark_that_never_ends_is_read_in_linear_time() -> None:
+    text = CitedText()
+    text.feed("It is so. [p1")
+    began = time.process_time()
+    for _ in range(2_000):
+        text.feed(" ")
+    # Tried again at every blank, it takes half a minute.
+    assert time.process_time() - began < 5

@@ -262,3 +262,19 @@ async def test_a_sentence_without_a_citation_that_was_retrieved_is_refused(citat
         sentence = Sentence(text=QUOTE, citations=citations)
         found = await mine.sentence(request(sentence=sentence))
     assert (found.outcome, found.score) == (Outcome.REVISE, 0.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tents can not be returned within 30 days.",
+        "No tents can be returned within 30 days.",
+        "Tents can be returned within 30 days, or within 60 days.",
+        "Within 30 days, or 60 days from abroad, tents can be returned by customers.",
+    ],
+)
+async def test_claims_that_leave_out_a_denial_or_a_figure_are_not_all_of_a_sentence(text: str) -> None:
+    sentence = Sentence(text=text, citations=(support_in(TENTS, text),))
+    said = "Within 30 days from abroad tents can be returned by customers." if "abroad" in text else QUOTE
+    async with opened_scripts(small=ScriptedModel([judged(claim(said))])) as models:
+        assert await checker(models).sentence(request(sentence=sentence)) == UNSURE

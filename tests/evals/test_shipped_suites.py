@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evals.cases import Case, ConversationCase, read_cases
+from evals.cli import Asked, run_suites
 from evals.suite import load_suite
 from evals.targets import prepare
 from graphs.settings import SAMPLE
@@ -41,6 +42,20 @@ def test_the_sample_suites_name_all_questions_of_their_half(half: str) -> None:
 def test_a_version_must_answer_well_and_leave_the_rest_to_people() -> None:
     gates = load_suite(SAMPLE / "evals" / "held.yaml").gates
     assert [(gate.metric, gate.rule) for gate in gates] == [("correct", ">= 0.85"), ("not_answered", ">= 0.95")]
+
+
+def test_the_half_to_develop_on_has_floors() -> None:
+    gates = load_suite(SAMPLE / "evals" / "dev.yaml").gates
+    assert [gate.metric for gate in gates] == ["correct", "not_answered"]
+
+
+def test_guards_that_read_texts_alone_pass_their_red_team(tmp_path: Path) -> None:
+    """Those that need the encoder or the whole assistant take minutes: ``make eval`` runs them all."""
+    folder = Path(__file__).parents[2] / "evals" / "suites"
+    paths = [folder / f"redteam-{name}.yaml" for name in ("leaks", "promises", "tone")]
+    reports = run_suites(Asked(suites=paths, out=tmp_path / "run", cache=tmp_path / "cache"))
+    assert [verdict for report in reports for verdict in report.verdicts if not verdict.held] == []
+    assert [report.count for report in reports] == [len(prepare(report.suite).cases) for report in reports]
 
 
 @pytest.mark.parametrize(("half", "private"), [("dev", False), ("held", True)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +15,18 @@ import httpx
 import pytest
 from httpx_sse import aconnect_sse
 
+from agents.checker import SentenceRequest
+from agents.drafter import DraftRequest
 from agents.prompts import load_prompt
 from evals.stub_model import Answer, Body, Stub, serving
 from graphs.assembly import Product, open_product
+from graphs.fakes import ScriptedChecker
 from graphs.settings import Settings
-from tests.journeys.shop import FILES, JSON, NewPlace, Shop, served
+from policies.budgets import BudgetOutcome
+from policies.types import Outcome, Reason, Sentence, Verdict
+from tests.journeys.shop import FILES, JSON, NewPlace, OpenShop, Shop, served
+from tools.models import Completion, InMemorySpending, ModelsSettings, open_models
+from tools.models.mandate import Asked
 
 pytestmark = pytest.mark.anyio
 
@@ -214,6 +221,74 @@ async def test_a_brief_says_in_a_models_words_what_was_asked(team: Staffed) -> N
         if kind == "step.finished" and data["name"] == "escalate"
     ]
     assert (brief["asked"], brief["next_step"]) == ("The customer is unhappy.", "Ask what went wrong.")
+
+
+async def test_what_a_gate_has_refused_does_not_leave_behind_a_placeholder(team: Staffed) -> None:
+    drafts = iter(["Write to ada@example.org.", "Delivery takes three days, [EMAIL_1]."])
+
+    def drafted(task: str, body: Body) -> Answer:
+        answer = good(task, body)
+        said = next(drafts, "Nothing.") if task == "draft" else "Delivery takes three days."
+        return replace(answer, text=answer.text.replace("Delivery takes three days.", said))
+
+    team.plays(drafted)
+    run = await team.ask(ASKED["draft"])
+    told = await team.events(run["run_id"])
+    refused = [data["reasons"][-1]["code"] for kind, data in told if kind == "guardrail"]
+    assert refused[:2] == ["guard.personal_data", "gate.placeholder"]
+    assert "ada@example.org" not in run["text"]
+    assert [kind for kind, data in told if kind == "message.delta" and "ada@" in data["text"]] == []
+
+
+async def test_a_check_may_wait_until_the_draft_has_been_written(open_shop: OpenShop, shop: Shop) -> None:
+    del shop
+    place = anyio.Semaphore(1)
+
+    async def drafter(_request: DraftRequest) -> AsyncGenerator[Sentence, None]:
+        async with place:
+            for text in ("Delivery takes three days.", "Delivery costs four euros."):
+                yield Sentence(text=text)
+
+    class Checker(ScriptedChecker):
+        async def sentence(self, request: SentenceRequest) -> Verdict:
+            async with place:
+                return await super().sentence(request)
+
+    async with open_shop(team={"drafter": drafter, "checker": Checker()}, run_seconds=5.0) as opened:
+        run = (await opened.ask(await opened.conversation(), "How long does delivery take?")).json()
+    assert (run["outcome"], run["text"]) == ("answered", "Delivery takes three days. Delivery costs four euros.")
+
+
+NEARLY = Reason(code="budget.day.nearly", text="The budget of money for today is spent to 90%.")
+
+
+class Dear(ScriptedChecker):
+    """A checker whose look at a sentence leaves so little that a person must see the answer."""
+
+    async def sentence(self, request: SentenceRequest) -> Verdict:
+        """Check one sentence."""
+        assert request.mandate is not None
+        asked = Completion(tier="small", budget=BudgetOutcome(action="review", share=0.9, reason=NEARLY))
+        request.mandate.note(Asked(task="check", prompt="check@1", completion=asked))
+        return await super().sentence(request)
+
+
+async def test_what_a_check_leaves_of_a_budget_may_keep_its_sentence_for_a_person(
+    open_shop: OpenShop, shop: Shop
+) -> None:
+    del shop
+    checker = Dear(sentences={"First": Verdict(outcome=Outcome.REVISE)})
+    async with (
+        open_models(ModelsSettings(tiers={}), InMemorySpending()) as models,
+        open_shop(team={"checker": checker, "models": models}) as opened,
+    ):
+        opened.drafter.script = {"delivery": ["First, this.", "Then that."]}
+        told = await opened.say(await opened.conversation(), "How long does delivery take?")
+        assert [event.event for event in told if event.event.startswith("message.")] == []
+        run = await opened.get(f"/v1/runs/{told[0].json()['run_id']}")
+        [review] = (await opened.get("/v1/reviews"))["items"]
+    assert (run["outcome"], run["status"]) == ("review", "waiting")
+    assert [reason["code"] for reason in review["reasons"]] == ["budget.day.nearly"]
 
 
 @pytest.mark.parametrize("new_place", ["sqlite"], indirect=True, scope="session")

@@ -88,6 +88,17 @@ class Drafter:
         self.fate.reached("settled")
         async for sentence in ScriptedDrafter(otherwise=ANSWER)(request):
             yield sentence
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Ends the process, if that is its fate, once a sentence was shown."""
+
+    fate: Fate
+
+    async def at(self, point: str) -> None:
+        """Hear that a segment has come to a point."""
+        if point == "release.done":
             self.fate.reached("shown")
 
 
@@ -135,7 +146,7 @@ class Till:
             )
 
         settings = Settings(**{"assistant": self.folder, "data": self.data, **self.settings})
-        return open_product(settings, hire=hire, clock=clock, announce=lambda _: None)
+        return open_product(settings, hire=hire, clock=clock, announce=lambda _: None, faults=Shown(fate))
 
     async def ask(self, fate: Fate) -> None:
         """Ask once and follow the answer, as far as it gets."""

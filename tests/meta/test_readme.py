@@ -63,7 +63,7 @@ def test_make_help_lists_the_verbs() -> None:
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     verbs = [line.split()[1] for line in done.stdout.splitlines()]
-    assert verbs == ["help", "setup", "demo", "test", "check", "fmt", "bench", "soak", "results", "heads"]
+    assert verbs == ["help", "setup", "demo", "test", "check", "fmt", "bench", "soak", "eval", "results", "heads"]
 
 
 if __name__ == "__main__":

@@ -263,12 +263,25 @@ def _is_misplaced(grid: _Grid, whole: Numbers) -> bool:
 
 
 def _figure_elsewhere(grid: _Grid, whole: Numbers) -> bool:
-    """Say whether only sentences that the claim hardly lies over have one of its figures."""
+    """Say whether only sentences that its clause hardly lies over have a figure of the claim."""
     for each in quantities(grid.claim.text):
+        lies = _lies(grid, each.text, whole)
         holders = [n for n, source in enumerate(grid.sources) if not each.keys.isdisjoint(told(source.text))]
-        if holders and max(whole[holders]) - whole.max() < CONTEXT - 0.02:
+        if holders and max(lies[holders]) - lies.max() < CONTEXT - 0.02:
             return True
     return False
+
+
+def _lies(grid: _Grid, figure: str, whole: Numbers) -> Numbers:
+    """Return how the clause of a figure lies over each sentence; the whole claim if it has no words beside it."""
+    place = grid.claim.text.find(bare := figure.lstrip("$€£"))
+    here = _word_at(grid.claim, place) if bare and place >= 0 else None
+    if here is None:
+        return whole
+    of = grid.claim.clause_of
+    rows = np.flatnonzero(of[grid.claim.telling] == of[here])
+    lies: Numbers = grid.by_sentence[rows].mean(axis=0) if len(rows) else whole
+    return lies
 
 
 def _name_elsewhere(grid: _Grid) -> bool:

@@ -14,6 +14,10 @@ from policies.errors import ConfigError
 from policies.types import Tier
 
 OLLAMA_URL = "http://127.0.0.1:11434"
+ADDRESSES = ("anthropic_api_url", "base_url", "openai_api_base")
+"""Arguments by which clients take where they are served; ours says whether what they read stays here."""
+ELSEWHERE = (":cloud", "-cloud")
+"""How models end that a server of Ollama's on this machine only hands on to the makers' own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,12 @@ class ModelSettings:
                     remedy="Give it a number above 0.",
                     code="model.setting",
                 )
+        if named := sorted(set(ADDRESSES) & set(self.options)):
+            raise ConfigError(
+                f"`options` of the model {self.name} says by {named[0]} where it is served.",
+                remedy="Write `base_url` beside its name instead: it settles whether consent is needed.",
+                code="model.setting",
+            )
 
     @property
     def provider(self) -> str:
@@ -96,7 +106,9 @@ class ModelSettings:
     @property
     def stays_here(self) -> bool:
         """Whether what it reads stays with us: it is marked private, or is served on this machine."""
-        return self.private or _is_loopback(self.base_url or (OLLAMA_URL if self.provider == "ollama" else ""))
+        if self.private or self.provider != "ollama":
+            return self.private or _is_loopback(self.base_url or "")
+        return _is_loopback(self.base_url or OLLAMA_URL) and not self.model.endswith(ELSEWHERE)
 
 
 def _is_loopback(url: str) -> bool:

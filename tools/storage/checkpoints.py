@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
 )
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -125,6 +126,51 @@ async def keep(memory: Saver, lasting: Saver, run_id: str) -> None:
         waiting.setdefault(task_id, []).append((channel, value))
     for task_id, writes in waiting.items():
         await lasting.aput_writes(stored, writes, task_id)
+
+
+class LateSaver(Saver):
+    """Keeps a run's checkpoints in memory until it is told that they must outlast the process."""
+
+    def __init__(self, lasting: Saver, run_id: str) -> None:
+        super().__init__(serde=lasting.serde)
+        self._lasting = lasting
+        self._run_id = run_id
+        self._now: Saver = InMemorySaver(serde=lasting.serde)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether checkpoints are written where they outlast the process."""
+        return self._now is self._lasting
+
+    async def last(self) -> None:
+        """Write the newest checkpoint, and from now on every one, where they outlast the process."""
+        if not self.lasts:
+            await keep(self._now, self._lasting, self._run_id)
+            self._now = self._lasting
+
+    def get_next_version(self, current: Any, channel: None) -> Any:
+        """Return the version that follows; both places count alike."""
+        return self._lasting.get_next_version(current, channel)
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Read the newest checkpoint of a run."""
+        return await self._now.aget_tuple(config)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint."""
+        return await self._now.aput(config, checkpoint, metadata, new_versions)
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Store what a step wrote before its checkpoint."""
+        await self._now.aput_writes(config, writes, task_id, task_path)
 
 
 class SqliteCheckpoints:

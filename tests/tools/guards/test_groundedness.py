@@ -166,6 +166,12 @@ async def test_any_text_gets_a_probability(text: str) -> None:
     assert 0 <= (await judged(text)).score <= 1
 
 
+async def test_what_may_be_borne_out_in_other_words_is_unsure() -> None:
+    finding = await judged("Your gift cards keep their worth and do not expire for anybody.")
+    assert finding.reason.code == "guard.groundedness.unsure"
+    assert 0.5 < finding.score <= 0.8
+
+
 async def test_a_reason_never_quotes_the_sentence() -> None:
     finding = await judged("Refunds go to Jane Meadows in Wichita within 99 days.")
     assert not any(word in finding.reason.text for word in ("Jane", "Meadows", "Wichita", "99"))
@@ -198,7 +204,7 @@ async def test_stored_vectors_are_not_made_again() -> None:
 
 async def test_a_judge_is_asked_only_where_the_head_is_unsure() -> None:
     judge = ScriptedJudge(otherwise=0.9)
-    unsure = "Gift cards do not expire, whoever bought them for you."
+    unsure = "Your gift cards keep their worth and do not expire for anybody."
     assert (await judged(unsure, judge=judge)).score == pytest.approx(0.1)
     await judged("Gift cards do never expire.", judge=judge)
     await judged("Boats must be collected after March 15.", judge=judge)

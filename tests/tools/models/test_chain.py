@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import anyio
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from policies.sections import Budget, Budgets
 from tests.tools.models.requests import ACCOUNT, opened_scripts, pieces_of, quick, request, tried
@@ -20,6 +20,10 @@ pytestmark = pytest.mark.anyio
 
 class Verdict(BaseModel):
     outcome: Literal["yes", "no"]
+
+
+class Strict(Verdict):
+    model_config = ConfigDict(extra="forbid")
 
 
 PRIVATE = quick("scripted:large", private=True)
@@ -148,11 +152,29 @@ async def test_kept_replies_belong_to_a_workspace_and_can_be_forgotten() -> None
         assert models.cache.saved("other").calls == 0
 
 
-async def test_a_reply_that_ran_out_of_tokens_is_not_kept() -> None:
-    small = ScriptedModel(lambda _: Reply(text="It ends in the mid", finish="length"))
+@pytest.mark.parametrize("finish", ["length", "max_tokens", "MAX_TOKENS", "content_filter"])
+async def test_a_reply_that_was_cut_is_not_kept(finish: str) -> None:
+    small = ScriptedModel(lambda _: Reply(text="It ends in the mid", finish=finish))
     async with opened_scripts(small=small) as models:
         first = await models.complete(request())
-        assert (first.finish, (await models.complete(request())).cached) == ("length", False)
+        assert (first.finish, first.whole, (await models.complete(request())).cached) == (finish, False, False)
+
+
+@pytest.mark.parametrize("finish", ["stop", "STOP", "end_turn", "tool_use"])
+async def test_a_reply_that_ended_by_itself_is_kept(finish: str) -> None:
+    small = ScriptedModel(lambda _: Reply(text="It ends here.", finish=finish))
+    async with opened_scripts(small=small) as models:
+        await models.complete(request())
+        assert (await models.complete(request())).cached
+
+
+async def test_what_is_wrong_with_a_reply_is_told_without_its_words() -> None:
+    wrong = Reply(data={"outcome": "perhaps", "ada@example.org": 1})
+    async with opened_scripts(small=ScriptedModel([wrong, wrong])) as models:
+        completion = await models.complete(request(tiers=("small",)), Strict)
+    assert [each.text for each in completion.degraded] == [
+        "Its reply does not fit the schema Strict: a field of its own, outcome."
+    ]
 
 
 async def test_what_a_kept_reply_saves_is_counted_for_whoever_asked_again() -> None:
