@@ -38,8 +38,9 @@
   };
 
   /* ---- one case ---- */
+  let wanted = new Set();
   const textOf = (value) => {
-    const made = make("p", "text", String(value));
+    const made = make("p", wanted.has(value) ? "text good" : "text", String(value));
     if (String(value).length > 1200) Object.assign(made, { tabIndex: 0 }).setAttribute("role", "group");
     return made;
   };
@@ -75,6 +76,7 @@
     if (each.y) body.append(make("p", "why", each.y));
     if (each.b !== undefined) body.append(make("p", "why", each.ch === "broken" ? "It went right in the earlier run." : `In the earlier run: ${each.b}`));
     const parts = make("div", "parts");
+    wanted = new Set(each.e && Array.isArray(each.e.documents) ? each.e.documents : []);
     parts.append(part("Input", each.x));
     if (each.e !== undefined) parts.append(part("Expected", each.e));
     if (each.o !== undefined) parts.append(part("Output", each.o));

@@ -17,7 +17,7 @@ from evals.suite import CheckerSuite, Suite
 from evals.targets.base import Observation, Prepared, Workroom
 from evals.targets.guard import require_both
 from tools.encoder.opening import open_encoder
-from tools.encoder.ports import Encoder, Vectors
+from tools.encoder.ports import Encoder, TokenEncoder, Tokens, Vectors
 from tools.wording import words
 
 SIMILARITY = "similarity_auroc"
@@ -28,7 +28,7 @@ REMEMBERED = 4_096
 class RememberingEncoder:
     """Encodes what it has not encoded lately, so that the floors cost no second pass over long sources."""
 
-    encoder: Encoder
+    encoder: TokenEncoder
     kept: OrderedDict[str, Vectors] = field(default_factory=OrderedDict)
 
     @property
@@ -53,6 +53,10 @@ class RememberingEncoder:
         while len(self.kept) > REMEMBERED:
             self.kept.popitem(last=False)
         return np.stack([found[text] for text in texts]) if texts else np.zeros((0, self.dimensions), np.float32)
+
+    async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Give the pieces of texts as ``TokenEncoder.tokens`` says."""
+        return await self.encoder.tokens(texts)
 
 
 @dataclass(frozen=True, kw_only=True)

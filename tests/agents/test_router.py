@@ -181,3 +181,13 @@ async def test_who_writes_is_no_second_question() -> None:
         )
     asked = "My lawyer will sue you. when does the store open"
     assert "router.second_question" in codes(await made(RouteRequest(text=asked)))
+
+
+async def test_two_intents_with_an_example_each_are_enough() -> None:
+    two = (
+        intent("tea", Autonomy.AUTO, "how long do i brew tea"),
+        intent("post", Autonomy.AUTO, "when does it arrive"),
+    )
+    small = await LocalRouter.fit(two, (), HashingEncoder(), settings=LENIENT)
+    route = await small(RouteRequest(text="how long do i brew tea"))
+    assert (route.intent, route.nearest) == ("tea", ("how long do i brew tea", "when does it arrive"))

@@ -13,9 +13,13 @@ from pathlib import Path
 import click
 import pytest
 import typer
+import yaml
+from pydantic import SecretStr
 
+from graphs.models import models_settings
 from graphs.settings import Settings
 from handrail.cli import app
+from policies.folder import AssistantFile, PolicyFile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = ROOT / "README.md"
@@ -56,6 +60,16 @@ def test_every_command_in_readme_exists(command: str) -> None:
     while isinstance(group, click.Group):
         group = group.commands[rest.pop(0)]
     group.make_parser(click.Context(group)).parse_args(args=rest)
+
+
+@pytest.mark.parametrize("lines", re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL))
+def test_what_readme_writes_into_an_assistants_files_is_read(lines: str) -> None:
+    written = yaml.safe_load(lines)
+    consent = {"consent": written.pop("consent")}
+    head = {"name": "shop", "title": "Shop", "greeting": "Hello!"}
+    assert len(lines.splitlines()) == 3
+    assert models_settings(AssistantFile.model_validate({**head, **written}), lambda _: SecretStr("sk-1"))
+    assert PolicyFile.model_validate(consent).consent.third_party_llm == ("openai" in lines)
 
 
 def test_make_help_lists_the_verbs() -> None:
