@@ -166,7 +166,7 @@ class _Opening:
         teams = Teams(workspace=workspace, own=outfit.team, hire=outfit.hire)
         segments = _segments(settings, store, backend, teams, self.sabotage.at_points(self.faults), telemetry)
         workflows = _workflows(segments, outfit, defined)
-        service = _service(store, hub, backend, outfit, segments, defined)
+        service = _service(store, hub, backend, outfit, teams, segments, defined)
         key = await anyio.to_thread.run_sync(key_of_ledger, settings)
         running = _running(settings, backend, service, segments, workflows, outfit, key)
         await enter(running.started(works=works, queues=queues))
@@ -271,6 +271,7 @@ def _service(
     hub: Hub,
     backend: Backend,
     outfit: _Outfit,
+    teams: Teams,
     segments: Segments,
     defined: Mapping[str, Workflow],
 ) -> Service:
@@ -284,14 +285,14 @@ def _service(
         telemetry=segments.telemetry,
         scrub=backend.scrub,
         finder=outfit.team.finder,
-        forget=partial(_forget, outfit.encoder, outfit.team.finder, outfit.team.models),
+        forget=partial(_forget, outfit.encoder, teams),
     )
 
 
-def _forget(*remembering: object) -> None:
-    for each in remembering:
-        if isinstance(each, Forgetful):
-            each.forget()
+def _forget(encoder: Encoder, teams: Teams) -> None:
+    if isinstance(encoder, Forgetful):
+        encoder.forget()
+    teams.forget()
 
 
 def _running(

@@ -7,6 +7,7 @@ and written to the ledger, whose reasons never quote the text that was judged: e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -63,7 +64,8 @@ async def guard_passages(turn: Turn, passages: Sequence[Passage]) -> tuple[tuple
 
     async def check(passage: Passage) -> None:
         request = GuardRequest(stage="passage", text=passage.text, passages=(passage,))
-        found[passage.id] = await turn.team.guards.check(request)
+        checked = await turn.team.guards.check(request)
+        found[passage.id] = together([checked, await _headings(turn.team, passage)])
 
     async with anyio.create_task_group() as tasks:
         for passage in passages:
@@ -72,6 +74,17 @@ async def guard_passages(turn: Turn, passages: Sequence[Passage]) -> tuple[tuple
         told(turn, "passage", found[passage.id], passage=passage.id, document=passage.document)
     kept = [passage for passage in passages if found[passage.id].outcome is not Outcome.REVISE]
     return tuple(kept), together(list(found.values()))
+
+
+async def _headings(team: Team, passage: Passage) -> Guarding:
+    """Check the title and headings of a passage, which a model reads too; those that passed once have passed."""
+    text = f"{passage.title}\n{passage.heading}".strip()
+    if text in team.fair_headings:
+        return Guarding(outcome=Outcome.PASS)
+    found = await team.guards.check(GuardRequest(stage="passage", text=text))
+    if found.passed:
+        team.fair_headings.add(text)
+    return replace(found, failed=tuple(replace(each, spans=()) for each in found.failed))
 
 
 async def guard_results(turn: Turn, done: Sequence[Performed]) -> tuple[list[Performed], Guarding]:

@@ -189,13 +189,23 @@ async def check(state: State, runtime: Context) -> State:
         rules = [rule for rule in turn.team.assistant.rules if rule.on == "answer"]
         facts = _facts(state, turn, route_from_json(state["route"]))
         ruling = evaluate(rules, {**facts, **answer_facts(sentences, verdict.score)})
-        reasons = (*verdict.reasons, *ruling.reasons)
-        step = _after_check(state, turn, verdict, ruling.outcome, reasons)
+        asked, told = _budgeted(state, turn)
+        reasons = (*verdict.reasons, *ruling.reasons, *told)
+        step = _after_check(state, turn, verdict, strictest([ruling.outcome, asked]), reasons)
         if ruling.queue:
             step["queue"] = ruling.queue
         report["verdict"] = {"outcome": step["next"], "score": round(verdict.score, 4)}
         turn.decide("check", "verdict", step["next"], reasons, confidence=round(verdict.score, 4))
         return step
+
+
+def _budgeted(state: State, turn: Turn) -> tuple[Outcome, tuple[Reason, ...]]:
+    """Return what budgets ask for by now; the checker's own calls may have spent the rest."""
+    outcome = {"review": Outcome.REVIEW, "escalate": Outcome.ESCALATE}.get(turn.budget.action or "", Outcome.PASS)
+    reason = turn.budget.reason
+    if reason is None or outcome is Outcome.PASS or to_json(reason) in state.get("reasons", []):
+        return outcome, ()
+    return outcome, (reason,)
 
 
 async def _whole(state: State, turn: Turn, sentences: tuple[Sentence, ...]) -> Verdict:

@@ -15,6 +15,7 @@ from policies.bindings import KnownGuards
 from policies.errors import ConfigError
 from policies.types import JSON, Principal
 from tools.assistants import Assistant, assistant_of
+from tools.encoder.ports import Forgetful
 from tools.guards.registry import KNOWN
 from tools.storage import ledger, versions
 from tools.storage.ledger import Decision
@@ -81,6 +82,13 @@ class Teams:
             if version not in self._others:
                 self._others[version] = await self._built(version)
             return self._others[version]
+
+    def forget(self) -> None:
+        """Let all teams drop what they remember of recent texts, as after an erasure."""
+        for team in {id(each): each for each in (self.own, *self._others.values())}.values():
+            for each in (team.finder, team.models):
+                if isinstance(each, Forgetful):
+                    each.forget()
 
     async def _built(self, version: str) -> Team:
         files = await self.workspace.read(lambda tx: versions.files_of(tx, version))

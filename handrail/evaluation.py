@@ -132,6 +132,31 @@ def eval_collect(
     _exit(lambda: anyio.run(work))
 
 
+@evals.command("push")
+def eval_push(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run, or of several runs.")],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="The dataset to push to; the suite's name by default.")
+    ] = None,
+) -> None:
+    """Send a run's cases and results to Langfuse; repeating it changes nothing. Personal data is masked."""
+    from evals.syncing import push_command
+
+    _exit(lambda: push_command(run, dataset))
+
+
+@evals.command("pull")
+def eval_pull(
+    dataset: Annotated[str, typer.Argument(help="The dataset's name.")],
+    out: Annotated[Path, typer.Option("--out", help="The JSONL file of cases to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+) -> None:
+    """Write the items of a dataset at Langfuse as cases of a suite."""
+    from evals.syncing import pull_command
+
+    _exit(lambda: pull_command(dataset, out, force=force))
+
+
 def _cache() -> Path:
     from graphs.settings import read_settings
 

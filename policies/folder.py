@@ -76,8 +76,8 @@ class ModelEntry(Strict):
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
     key: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
     """The environment variable that holds its key; the provider's usual one when absent."""
-    private: bool = False
-    """Whether what it reads stays with us, so that no consent is needed."""
+    private: bool | None = None
+    """Whether what it reads stays with us, so that no consent is needed; left out, where it is served decides."""
     price: PriceEntry | None = None
     connect_seconds: Seconds = 5.0
     first_token_seconds: Seconds = 20.0

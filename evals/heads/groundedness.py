@@ -402,8 +402,8 @@ def _report(
     weighed: Sequence[_Weighed],
 ) -> str:
     lines = [
-        "Learned from BEGIN (CC BY 4.0), from claims made of the sample's articles and from rewordings written for",
-        "it (`evals/heads/groundedness_replies.yaml`), never from WiCE.",
+        "Learned from BEGIN (CC BY 4.0), from claims made of the sample's articles and from rewordings written",
+        "for it (`evals/heads/groundedness_replies.yaml`), never from WiCE.",
         "AUROC of supported against unsupported, ten folds by source or article (WiCE: unseen); held back at 0.5.",
         "",
         "| set | claims | shared words | nearest vector | both | head | ECE | unsupported held back | supported "

@@ -147,7 +147,7 @@ class Bars(Plot):
     """The same over all cases."""
     STEP: ClassVar[int] = 28
     FROM: ClassVar[int] = 152
-    TO: ClassVar[int] = 372
+    TO: ClassVar[int] = 356
 
     @property
     def height(self) -> int:

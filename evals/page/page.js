@@ -50,7 +50,8 @@
       if (!value.length) return make("p", "text quiet", "none");
       if (value.every((each) => typeof each !== "object" || each === null) && value.length === 1) return show(value[0]);
       const short = value.length > 5 && value.every((each) => String(each).length < 30);
-      const made = make("ol", short ? "short" : "");
+      const made = make("ol", short ? "short" : value.length > 12 ? "long" : "");
+      if (!short && value.length > 12) made.tabIndex = 0;
       for (const each of value) made.append(make("li")), made.lastChild.append(show(each));
       return made;
     }
@@ -67,8 +68,8 @@
     }
     return textOf(typeof value === "number" && !Number.isInteger(value) ? Number(value.toFixed(4)) : value);
   };
-  const part = (title, value) => {
-    const made = make("div", "part");
+  const part = (title, value, kind) => {
+    const made = make("div", `part ${kind || ""}`);
     made.append(make("h4", "", title), show(value));
     return made;
   };
@@ -79,8 +80,8 @@
     wanted = new Set(each.e && Array.isArray(each.e.documents) ? each.e.documents : []);
     parts.append(part("Input", each.x));
     if (each.e !== undefined) parts.append(part("Expected", each.e));
-    if (each.o !== undefined) parts.append(part("Output", each.o));
-    if (each.s && Object.keys(each.s).length) parts.append(part("Scores", each.s));
+    if (each.o !== undefined) parts.append(part("Output", each.o, "whole"));
+    if (each.s && Object.keys(each.s).length) parts.append(part("Scores", each.s, "whole flowing"));
     body.append(parts);
     const meta = make("p", "meta");
     for (const tag of each.t || []) meta.append(make("span", "chip", tag), " ");

@@ -11,7 +11,7 @@ import pytest
 
 from policies.guards import Finding, Guarding
 from policies.types import JSON, Outcome, Reason, Verdict
-from tests.journeys.shop import FILES, NewPlace, Shop, opener
+from tests.journeys.shop import FILES, NewPlace, OpenShop, Shop, opener
 from tests.journeys.test_personal_data import everything
 from tools.actions import ActionRequest
 
@@ -101,8 +101,10 @@ async def _asked(shop: Shop, text: str) -> tuple[JSON, list[JSON], list[JSON]]:
 async def test_a_message_passes_all_four_places(guarded: Shop) -> None:
     run, guardrails, decisions = await _asked(guarded, "How long does delivery take?")
     assert (run["outcome"], guardrails, decisions) == ("answered", [], [])
-    assert [each.stage for each in guarded.guards.asked] == ["input", *["passage"] * 3, "tool", "tool"]
-    assert [each.text for each in guarded.guards.asked[-2:]] == [
+    # Headings that passed before are not looked at again.
+    asked = [each for each in guarded.guards.asked if each.text not in ("Delivery", "Refunds", "Brewing")]
+    assert [each.stage for each in asked] == ["input", *["passage"] * 3, "tool", "tool"]
+    assert [each.text for each in asked[-2:]] == [
         "note: found by How long does delivery take?",
         "paid: ",
     ]
@@ -144,6 +146,14 @@ async def test_an_article_that_fails_is_left_out(guarded: Shop) -> None:
     assert (told["stage"], told["action"], told["document"]) == ("passage", "revise", "delivery.md")
     drawn_on = {passage.document for passage in guarded.drafter.asked[-1].passages}
     assert drawn_on == {"refunds.md", "brewing.md", "tool:look_up", "tool:pay"}
+
+
+async def test_an_article_whose_heading_fails_is_left_out(open_shop: OpenShop) -> None:
+    async with open_shop() as fresh:
+        fresh.guards.script["Brewing"] = _fails(Outcome.REVISE)
+        _, (told,), _ = await _asked(fresh, "How long does delivery take?")
+        assert (told["stage"], told["action"], told["document"]) == ("passage", "revise", "brewing.md")
+        assert {passage.document for passage in fresh.drafter.asked[-1].passages} == {"delivery.md", "refunds.md"}
 
 
 async def test_with_no_article_left_a_person_answers(guarded: Shop) -> None:

@@ -111,7 +111,7 @@ class Weights:
         """Return how likely a claim is borne out.
 
         A claim that follows a sentence word for word is judged by what it changes. Any other may deny, or tell a
-        figure, of something else only in appearance: that is a doubt and no contradiction. ``firm`` says that it is
+        figure, of something else only in appearance: a doubt and no contradiction. ``firm`` says that it is
         firmer than its sources, or looser.
         """
         plain = self.plain(found.features)

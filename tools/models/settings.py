@@ -39,8 +39,8 @@ class ModelSettings:
     api_key: SecretStr | None = None
     base_url: str | None = None
     """Where it is served, when not at the provider's own address: any server that speaks the wire of OpenAI."""
-    private: bool = False
-    """Whether what it reads stays with us, so that no consent is needed."""
+    private: bool | None = None
+    """Whether what it reads stays with us, so that no consent is needed; left out, where it is served decides."""
     connect_seconds: float = 5.0
     first_token_seconds: float = 20.0
     total_seconds: float = 60.0
@@ -105,9 +105,11 @@ class ModelSettings:
 
     @property
     def stays_here(self) -> bool:
-        """Whether what it reads stays with us: it is marked private, or is served on this machine."""
-        if self.private or self.provider != "ollama":
-            return self.private or _is_loopback(self.base_url or "")
+        """Whether what it reads stays with us: it is marked so, or is served on this machine and not marked."""
+        if self.private is not None:
+            return self.private
+        if self.provider != "ollama":
+            return _is_loopback(self.base_url or "")
         return _is_loopback(self.base_url or OLLAMA_URL) and not self.model.endswith(ELSEWHERE)
 
 

@@ -77,6 +77,7 @@ def test_where_a_model_is_served_is_no_option(name: str) -> None:
         (ModelSettings(name="openai:mine", base_url="http://127.0.0.1:8000/v1"), True),
         (ModelSettings(name="openai:mine", base_url="http://localhost:8000/v1"), True),
         (ModelSettings(name="openai:mine", base_url="http://localhost.example.com/v1"), False),
+        (ModelSettings(name="openai:proxied", base_url="http://127.0.0.1:4000/v1", private=False), False),
         (ModelSettings(name="ollama:llama3.2"), True),
         (ModelSettings(name="ollama:gpt-oss:120b-cloud"), False),
         (ModelSettings(name="ollama:kimi-k2:cloud", base_url="http://127.0.0.1:11434"), False),
