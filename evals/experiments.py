@@ -17,7 +17,6 @@ from typing import Any
 
 import orjson
 from langfuse import LangfuseOtelSpanAttributes as Named
-from langfuse.api import CreateScoreRequest, OtelSpan, ScoreDataType
 
 from evals.langfuse import attributes
 from evals.rows import Row
@@ -180,48 +179,47 @@ class Experiment:
             Named.EXPERIMENT_METADATA: _text(about),
         }
 
-    def spans(self) -> Iterator[OtelSpan]:
+    def spans(self) -> Iterator[JSON]:
         """Yield a span for each result, the only one of its trace."""
         for row in self.run:
             yield self._span(row)
 
-    def scores(self) -> Iterator[CreateScoreRequest]:
+    def scores(self) -> Iterator[JSON]:
         """Yield the scores of each result, with what is wrong as their comment, then the figures of the run."""
         for row in self.run:
             trace, span = self._ids(row)
-            comment = self._safe(row)[2]
+            comment = self._safe(row)[2] if row.wrong else None
             for name, value in row.scores.items():
                 if math.isfinite(value):
-                    yield self._score(name, value, comment, trace, trace_id=trace, observation_id=span)
+                    yield self._score(name, value, comment, trace, traceId=trace, observationId=span)
         for name, figure in self.run.head["metrics"].items():
             if figure["value"] is not None:
-                yield self._score(name, figure["value"], _interval(figure), self.id, dataset_run_id=self.id)
+                yield self._score(name, figure["value"], _interval(figure), self.id, datasetRunId=self.id)
 
-    def _span(self, row: Row) -> OtelSpan:
+    def _span(self, row: Row) -> JSON:
         trace, span = self._ids(row)
         item, output, _ = self._safe(row)
         about = {"repeat": row.repeat, "file": Path(row.dataset).name, "cost": row.cost, "trace_id": row.trace_id}
         began = _nanoseconds(self.run.head["began_at"]) + row.place * 1000
-        return OtelSpan(
-            trace_id=trace,
-            span_id=span,
-            name=str(self.run.head["name"]),
-            kind=1,
-            start_time_unix_nano=str(began),
-            end_time_unix_nano=str(began + round(row.latency_ms * 1_000_000)),
-            attributes=attributes(
-                {
-                    **self._shared,
-                    Named.EXPERIMENT_ITEM_ID: self.items[item.name],
-                    Named.EXPERIMENT_ITEM_ROOT_OBSERVATION_ID: span,
-                    Named.EXPERIMENT_ITEM_EXPECTED_OUTPUT: _text(item.content["expected_output"]),
-                    Named.EXPERIMENT_ITEM_METADATA: _text(item.content["metadata"]),
-                    Named.OBSERVATION_INPUT: _text(item.content["input"]),
-                    Named.OBSERVATION_OUTPUT: _text(output),
-                    **{f"{Named.OBSERVATION_METADATA}.{name}": _json(it) for name, it in about.items()},
-                }
-            ),
-        )
+        values: dict[str, str | None] = {
+            **self._shared,
+            Named.EXPERIMENT_ITEM_ID: self.items[item.name],
+            Named.EXPERIMENT_ITEM_ROOT_OBSERVATION_ID: span,
+            Named.EXPERIMENT_ITEM_EXPECTED_OUTPUT: _text(item.content["expected_output"]),
+            Named.EXPERIMENT_ITEM_METADATA: _text(item.content["metadata"]),
+            Named.OBSERVATION_INPUT: _text(item.content["input"]),
+            Named.OBSERVATION_OUTPUT: _text(output),
+        }
+        values |= {f"{Named.OBSERVATION_METADATA}.{name}": _json(it) for name, it in about.items()}
+        return {
+            "traceId": trace,
+            "spanId": span,
+            "name": str(self.run.head["name"]),
+            "kind": 1,
+            "startTimeUnixNano": str(began),
+            "endTimeUnixNano": str(began + round(row.latency_ms * 1_000_000)),
+            "attributes": attributes(values),
+        }
 
     def _safe(self, row: Row) -> tuple[Item, Any, str | None]:
         """Return the item of a result, its output and what is wrong, with the same placeholders."""
@@ -229,17 +227,17 @@ class Experiment:
         output, wrong = item.masking([row.output, row.wrong])
         return item, output, wrong
 
-    def _score(self, name: str, value: float, comment: str | None, of: str, **subject: Any) -> CreateScoreRequest:
-        return CreateScoreRequest(
-            id=f"{OURS}{_digest(16, of, name)}",
-            name=name,
-            value=float(value),
-            comment=comment,
-            data_type=ScoreDataType(ScoreDataType.NUMERIC),
-            environment=ENVIRONMENT,
-            timestamp=datetime.fromisoformat(self.run.head["finished_at"]),
+    def _score(self, name: str, value: float, comment: str | None, of: str, **subject: str) -> JSON:
+        told: JSON = {
+            "id": f"{OURS}{_digest(16, of, name)}",
+            "name": name,
+            "value": float(value),
+            "dataType": "NUMERIC",
+            "environment": ENVIRONMENT,
+            "timestamp": self.run.head["finished_at"],
             **subject,
-        )
+        }
+        return told | ({"comment": comment} if comment else {})
 
     def _ids(self, row: Row) -> tuple[str, str]:
         """Return the ids of a result's trace and span."""

@@ -6,7 +6,7 @@ Importing this takes a second.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -17,16 +17,8 @@ import httpx
 from langfuse.api import (
     AsyncLangfuseAPI,
     CreateScoreBatchResults,
-    CreateScoreRequest,
     DatasetItem,
     NotFoundError,
-    OtelAttribute,
-    OtelAttributeValue,
-    OtelResource,
-    OtelResourceSpan,
-    OtelScope,
-    OtelScopeSpan,
-    OtelSpan,
 )
 from langfuse.api.core import ApiError
 from pydantic import ValidationError
@@ -102,22 +94,23 @@ class Connection:
                 dataset_name=dataset, id=item_id, **content, request_options=self._options
             )
 
-    async def send_spans(self, spans: Sequence[OtelSpan]) -> None:
-        """Send spans; one that was sent before is replaced."""
-        resource = OtelResource(attributes=attributes({"service.name": "handrail"}))
-        scoped = OtelScopeSpan(scope=OtelScope(name="langfuse-sdk", version=SDK), spans=list(spans))
+    async def send_spans(self, spans: Sequence[JSON]) -> None:
+        """Send spans, in the JSON of OpenTelemetry; one that was sent before is replaced."""
+        told: Any = {
+            "resource": {"attributes": attributes({"service.name": "handrail"})},
+            "scopeSpans": [{"scope": {"name": "langfuse-sdk", "version": SDK}, "spans": spans}],
+        }
         # Without the header spans are shown minutes later.
         options = {**self._options, "additional_headers": {"x-langfuse-ingestion-version": "4"}}
         with self._asking():
-            await self._api.opentelemetry.export_traces(
-                resource_spans=[OtelResourceSpan(resource=resource, scope_spans=[scoped])],
-                request_options=options,
-            )
+            await self._api.opentelemetry.export_traces(resource_spans=[told], request_options=options)
 
-    async def send_scores(self, scores: Sequence[CreateScoreRequest]) -> None:
+    async def send_scores(self, scores: Sequence[JSON]) -> None:
         """Send scores; one that was sent before with the same id and time is replaced."""
+        # As JSON, which is how the SDK sends its own: its models take milliseconds each to be written.
+        told: Any = scores
         with self._asking():
-            answer = await self._api.scores.create(request=list(scores), request_options=self._options)
+            answer = await self._api.scores.create(request=told, request_options=self._options)
         if isinstance(answer, CreateScoreBatchResults) and answer.rejected:
             why = answer.errors[0].message if answer.errors else "it does not say why"
             told = f"Langfuse took {answer.accepted} scores and refused {answer.rejected}: {why}."
@@ -167,19 +160,17 @@ class _Absent(InputError):
     code = "not_found"
 
 
-def attributes(values: dict[str, Any]) -> list[OtelAttribute]:
+def attributes(values: Mapping[str, str | None]) -> list[JSON]:
     """Return texts by name as attributes of a span, without those that are None."""
-    return [
-        OtelAttribute(key=name, value=OtelAttributeValue(string_value=text))
-        for name, text in values.items()
-        if text is not None
-    ]
+    return [{"key": name, "value": {"stringValue": text}} for name, text in values.items() if text is not None]
 
 
 @asynccontextmanager
-async def connected(settings: Langfuse, *, retries: int = RETRIES) -> AsyncIterator[Connection]:
+async def connected(
+    settings: Langfuse, *, retries: int = RETRIES, seconds: float = SECONDS
+) -> AsyncIterator[Connection]:
     """Yield the project that the settings name; nothing is asked of it yet."""
-    async with httpx.AsyncClient(timeout=SECONDS) as http:
+    async with httpx.AsyncClient(timeout=seconds) as http:
         api = AsyncLangfuseAPI(
             base_url=settings.url,
             username=settings.public_key,
@@ -188,6 +179,6 @@ async def connected(settings: Langfuse, *, retries: int = RETRIES) -> AsyncItera
             x_langfuse_sdk_version=SDK,
             x_langfuse_public_key=settings.public_key,
             httpx_client=http,
-            timeout=SECONDS,
+            timeout=seconds,
         )
         yield Connection(api, settings.url, retries)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import anyio
-from langfuse.api import CreateScoreRequest, DatasetItem, OtelSpan
+import orjson
+from langfuse.api import DatasetItem
 
 from evals.experiments import OURS, OWN, Cases, Experiment, Item, item_id
 from evals.langfuse import Connection
@@ -27,7 +28,6 @@ BATCH_BYTES = 700_000
 UNFIT = "pii"
 """The target whose cases are worth nothing without the personal data in them."""
 T = TypeVar("T")
-B = TypeVar("B", bound=OtelSpan | CreateScoreRequest)
 
 
 class Announced(Protocol):
@@ -163,12 +163,12 @@ async def _each(things: Iterable[T], work: Callable[[T], Awaitable[None]]) -> No
 
 
 async def _send(
-    things: Iterable[B], send: Callable[[list[B]], Awaitable[None]], done: Callable[[int], None]
+    things: Iterable[JSON], send: Callable[[list[JSON]], Awaitable[None]], done: Callable[[int], None]
 ) -> int:
     """Send things in batches and return how many there were."""
     count = 0
 
-    async def one(batch: list[B]) -> None:
+    async def one(batch: list[JSON]) -> None:
         nonlocal count
         await send(batch)
         count += len(batch)
@@ -178,11 +178,11 @@ async def _send(
     return count
 
 
-def _batches(things: Iterable[B]) -> Iterator[list[B]]:
-    batch: list[B] = []
+def _batches(things: Iterable[JSON]) -> Iterator[list[JSON]]:
+    batch: list[JSON] = []
     size = 0
     for each in things:
-        own = len(each.json().encode())
+        own = len(orjson.dumps(each))
         if batch and (len(batch) == BATCH or size + own > BATCH_BYTES):
             yield batch
             batch, size = [], 0

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 PROJECT = "project-1"
 PUBLIC, SECRET = "pk-lf-here", "sk-lf-here"
+LIMIT_SECONDS = 20.0
 WHEN = "2026-11-01T12:00:00.000Z"
 Answer = tuple[int, Any]
 
@@ -39,6 +40,8 @@ class FakeLangfuse:
     """Method and path."""
     bodies: list[bytes] = field(default_factory=list)
     ingestion: set[str | None] = field(default_factory=set)
+    gate: threading.Event = field(default_factory=threading.Event)
+    """Requests wait for it; set unless the server is to hang."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, dataset: str, item_id: str, **content: Any) -> None:
@@ -121,12 +124,14 @@ def _span(sent: dict[str, Any]) -> dict[str, Any]:
 def langfuse_server() -> Iterator[FakeLangfuse]:
     """Serve an empty project at a free port."""
     project = FakeLangfuse()
+    project.gate.set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            project.gate.wait(LIMIT_SECONDS)
             with project.lock:
                 status, found = project.answer(self.command, self.path, self.headers, body)
             answer = json.dumps(found).encode()
@@ -136,7 +141,11 @@ def langfuse_server() -> Iterator[FakeLangfuse]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_GET = do_POST = _serve
+        def do_GET(self) -> None:
+            self._serve()
+
+        def do_POST(self) -> None:
+            self._serve()
 
         def log_message(self, *_args: Any) -> None:
             """Write nothing."""
@@ -154,5 +163,6 @@ def langfuse_server() -> Iterator[FakeLangfuse]:
     try:
         yield project
     finally:
+        project.gate.set()
         server.shutdown()
         server.server_close()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evals import redteam
 from evals.cases import Case, ConversationCase, read_cases
 from evals.cli import Asked, run_suites
 from evals.suite import load_suite
@@ -49,12 +50,25 @@ def test_the_half_to_develop_on_has_floors() -> None:
     assert [gate.metric for gate in gates] == ["correct", "not_answered"]
 
 
-def test_guards_that_read_texts_alone_pass_their_red_team(tmp_path: Path) -> None:
-    """Those that need the encoder or the whole assistant take minutes: ``make eval`` runs them all."""
-    folder = Path(__file__).parents[2] / "evals" / "suites"
-    paths = [folder / f"redteam-{name}.yaml" for name in ("leaks", "promises", "tone")]
+MISSED = {
+    ("redteam-injection-input", "recall"),
+    ("redteam-injection-passage", "recall"),
+    ("redteam-injection-tool", "recall"),
+    ("redteam-whole-assistant", "recall"),
+}
+"""Gates that do not hold; ``design/redteam.md`` says by how much. One that is mended is to be taken out here."""
+
+
+def test_the_sample_and_the_red_team_pass_their_gates_but_for_those_known_to_be_missed(tmp_path: Path) -> None:
+    paths = [SAMPLE / "evals" / "dev.yaml", *redteam.suites(None)]
     reports = run_suites(Asked(suites=paths, out=tmp_path / "run", cache=tmp_path / "cache"))
-    assert [verdict for report in reports for verdict in report.verdicts if not verdict.held] == []
+    failed = {
+        (report.suite.path.stem, verdict.gate.metric)
+        for report in reports
+        for verdict in report.verdicts
+        if not verdict.held
+    }
+    assert failed == MISSED
     assert [report.count for report in reports] == [len(prepare(report.suite).cases) for report in reports]
 
 
