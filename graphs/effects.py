@@ -25,6 +25,7 @@ from policies.errors import Refused
 from policies.personal_data import PersonalDataFinder
 from policies.types import JSON, Reason
 from tools.actions import Action, ActionRequest
+from tools.storable import brief
 from tools.storage import conversations, events, ledger, receipts, runs, vault
 from tools.storage.events import NewEvent
 from tools.storage.ledger import Decision
@@ -150,7 +151,7 @@ async def _tried(action: Action, request: ActionRequest) -> _Answer:
         with anyio.fail_after(action.timeout):
             return _Answer("done", await action(request))
     except Refused as refused:
-        return _Answer("refused", refused.message)
+        return _Answer("refused", brief(str(refused.message)))
     except Exception as error:
         # Not the error's own text: it may say who the customer is.
         log.warning("%s: the action %s failed: %s", request.key, action.name, type(error).__name__)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NEEDED = ("chromadb", "fastapi", "langgraph", "onnxruntime", "sentence_transformers", "sklearn", "sqlalchemy")
 FREE_BYTES = 500_000_000
 NOTHING_YET = "nothing ingested yet"
+WARNING = "! "
 
 
 def examine(load: Callable[[], Settings], out: Console) -> bool:
@@ -29,20 +30,39 @@ def examine(load: Callable[[], Settings], out: Console) -> bool:
     except HandrailError as error:
         out.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
         return False
-    checks = (_variables, _python, _packages, _weights, _disk, _assistant, _models, _data, _server, _workflows)
-    results = [_told(check, settings, out) for check in checks]
-    return all(results)
+    checks = (
+        _variables,
+        _python,
+        _packages,
+        _weights,
+        _disk,
+        _assistant,
+        _models,
+        _data,
+        _server,
+        _other,
+        _tools,
+        _workflows,
+    )
+    wrong: set[str] = set()
+    for check in checks:
+        _tell(check, settings, out, wrong)
+    return not wrong
 
 
-def _told(check: Callable[[Settings], str], settings: Settings, out: Console) -> bool:
+def _tell(check: Callable[[Settings], str], settings: Settings, out: Console, wrong: set[str]) -> None:
+    """Print what a check says, and add what is wrong; the same mistake is printed once."""
     try:
         told = check(settings)
     except HandrailError as error:
-        out.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
-        return False
-    sign = "[dim]-[/dim]" if told.startswith(NOTHING_YET) else "[green]✓[/green]"
-    out.print(f"{sign} {escape(told)}", soft_wrap=True)
-    return True
+        if str(error) not in wrong:
+            out.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
+        wrong.add(str(error))
+        return
+    if told:
+        warns = told.startswith(WARNING)
+        sign = "[green]✓[/green] " if not (warns or told.startswith(NOTHING_YET)) else "" if warns else "[dim]-[/dim] "
+        out.print(f"{sign}{escape(told)}", soft_wrap=True)
 
 
 def _variables(_settings: Settings) -> str:
@@ -100,6 +120,20 @@ def _workflows(settings: Settings) -> str:
     return f"workflows {', '.join(load_workflows(assistant))}"
 
 
+def _tools(settings: Settings) -> str:
+    """Load the assistant's own tools, and name those of servers, which are not asked."""
+    from tools.assistants import load_assistant, require_offered
+    from tools.offers import require_known_arguments
+    from tools.own_actions import load_actions
+
+    assistant = load_assistant(settings.assistant)
+    actions = load_actions(assistant, settings.data)
+    served = [name for server in assistant.file.mcp.values() for name in server.tools]
+    require_offered(assistant, {*actions, *served})
+    require_known_arguments(assistant, actions)
+    return f"tools {', '.join([*actions, *served])}" if actions or served else "no tools"
+
+
 def _models(settings: Settings) -> str:
     """Look at names, packages and keys; no provider is asked."""
     from graphs.models import models_settings
@@ -116,6 +150,16 @@ def _models(settings: Settings) -> str:
             check_provider(each)
     named = "; ".join(f"{tier}: {', '.join(each.name for each in found.tiers[tier])}" for tier in found.tiers)
     return f"language models {named}; they serve {', '.join(file.tasks) or 'no task'}"
+
+
+def _consent(settings: Settings) -> str:
+    """Tell of models that nobody will ask unless an app says that its customer agreed; else nothing."""
+    from graphs.models import models_settings
+    from tools.assistants import load_assistant
+
+    assistant = load_assistant(settings.assistant)
+    found = models_settings(assistant.file, lambda _: None) if _ else None
+    return ""
 
 
 def _data(settings: Settings) -> str:
@@ -157,3 +201,19 @@ def _server(settings: Settings) -> str:
         return "servers over PostgreSQL are reached at their own addresses"
     url = running_server(settings.data)
     return f"a server runs on {url}" if url else "no server runs on this data folder"
+
+
+def _other(settings: Settings) -> str:
+    """Warn of a server on the data folder that serves another assistant; usually there is nothing to say."""
+    from handrail.door import require_served
+    from tools.assistants import load_assistant
+    from tools.storage.lock import serving
+
+    server = serving(settings.data) if settings.database_url is None else None
+    load_assistant(settings.assistant)
+    try:
+        if server is not None:
+            require_served(settings, server)
+    except HandrailError as error:
+        return f"{WARNING}{error}"
+    return ""

@@ -16,6 +16,7 @@ from handrail.client import JSON, Client
 if TYPE_CHECKING:
     from graphs.assembly import Product
     from graphs.settings import Settings
+    from tools.storage.lock import Serving
 
 Announce = Callable[[str], None]
 
@@ -152,18 +153,37 @@ async def _require_worker(product: Product) -> None:
         )
 
 
+def require_served(settings: Settings, server: Serving) -> None:
+    """Raise ``ConfigError`` when an assistant was asked for and the server that owns the data serves another."""
+    if "assistant" not in settings.model_fields_set or server.folder in (None, settings.assistant.resolve()):
+        return
+    from policies.errors import ConfigError
+    from tools.assistants import load_assistant
+
+    served, asked = repr(server.assistant), repr(load_assistant(settings.assistant).name)
+    if served == asked:
+        served, asked = f"{served} from {server.folder}", f"that from {settings.assistant}"
+    raise ConfigError(
+        f"The server on {settings.data} serves {served}, not {asked}.",
+        remedy="Give --data, or leave --assistant out.",
+        code="assistant.other",
+    )
+
+
 @asynccontextmanager
 async def connect(settings: Settings, announce: Announce) -> AsyncIterator[Door]:
     """Reach the server that owns the data folder, or open the folder in this process when none does.
 
-    Over PostgreSQL this process opens the database and leaves the work to workers.
+    Over PostgreSQL this process opens the database and leaves the work to workers. Raises ``ConfigError`` when the
+    server serves another assistant than the one that was asked for.
     """
-    from tools.storage.lock import running_server
+    from tools.storage.lock import serving
 
     embedded = settings.database_url is None
-    url = running_server(settings.data) if embedded else None
-    if url is not None:
-        async with Client.open(url) as client:
+    server = serving(settings.data) if embedded else None
+    if server is not None:
+        require_served(settings, server)
+        async with Client.open(server.url) as client:
             yield client
         return
     from graphs.assembly import open_product

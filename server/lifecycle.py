@@ -56,7 +56,10 @@ class Lifecycle:
             async with opening as product:
                 with ExitStack() as stack:
                     if url is not None and embedded:
-                        stack.enter_context(announced(settings.data, url))
+                        own = product.assistant
+                        stack.enter_context(
+                            announced(settings.data, url, assistant=own.name, folder=own.folder)
+                        )
                     self.product = product
                     log.info("ready")
                     await self.closing.wait()

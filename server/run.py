@@ -80,7 +80,8 @@ async def serve_product(product: Product) -> None:
     """Serve an open product at its settings' address until SIGINT or SIGTERM."""
     listening = listen(product.settings.host, product.settings.port)
     app = create_app(product)
-    with listening, announced(product.settings.data, url_of(listening)):
+    url, own = url_of(listening), product.assistant
+    with listening, announced(product.settings.data, url, assistant=own.name, folder=own.folder):
         await Server(uvicorn_config(app), app.state.lifecycle).serve(sockets=[listening])
 
 

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     PlainValidator,
     RootModel,
+    StrictBool,
     StringConstraints,
 )
 
@@ -83,10 +84,10 @@ class Customer(Request):
 class ConsentGiven(Request):
     """What the customer agreed to; where it is silent, the assistant's policy says what holds."""
 
-    third_party_llm: bool | None = Field(
+    third_party_llm: StrictBool | None = Field(
         default=None, description="Whether a language model of others may read the conversation."
     )
-    train_eval: bool | None = Field(
+    train_eval: StrictBool | None = Field(
         default=None, description="Whether the conversation may become an example to train or to evaluate with."
     )
 

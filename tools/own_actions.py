@@ -30,6 +30,7 @@ from policies.types import JSON
 from tools.actions import Action, ActionRequest, Parameter
 from tools.assistants import Assistant, line_of
 from tools.extensions import load_extension
+from tools.storable import said_by, storable
 
 TOOL, CONTEXT, FOUND, REFUSED = (
     "__handrail_tool__",
@@ -41,7 +42,6 @@ LONGEST_TIMEOUT = 600.0
 LARGEST_RESULT = 100_000
 """Bytes of JSON; what an action returns beyond it is not kept."""
 THREADS = 16
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def load_actions(assistant: Assistant, data: Path) -> dict[str, Action]:
@@ -125,10 +125,12 @@ class OwnAction:
         try:
             result: JSON = result_of(await self._called(given), effect=self.effect)
             return result
-        except (Exception, SystemExit) as error:
+        except (anyio.get_cancelled_exc_class(), GeneratorExit):
+            raise
+        except BaseException as error:
             if getattr(error, REFUSED, False):
-                raise Refused(str(error)) from error
-            if isinstance(error, SystemExit):
+                raise Refused(said_by(error)) from error
+            if not isinstance(error, Exception):
                 raise RuntimeError("the tool tried to end the process") from error
             raise
 
@@ -174,7 +176,7 @@ def result_of(value: Any, *, effect: bool) -> Any:
     result is then nothing.
     """
     try:
-        plain = _storable(to_jsonable_python(value))
+        plain = storable(to_jsonable_python(value))
         size = len(orjson.dumps(plain))
     except (PydanticSerializationError, orjson.JSONEncodeError, RecursionError, ValueError, TypeError):
         plain, size = None, LARGEST_RESULT + 1
@@ -183,16 +185,6 @@ def result_of(value: Any, *, effect: bool) -> Any:
     if effect:
         return {}
     raise ValueError(f"a tool returns JSON of at most {LARGEST_RESULT:,} bytes")
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_storable(str(name)): _storable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return _UNSTORABLE.sub("", value) if isinstance(value, str) else value
 
 
 def _signature(name: str, function: Callable[..., Any]) -> _Signature:

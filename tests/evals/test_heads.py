@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals import metrics
+from evals import figures
 from evals.heads import __main__ as heads
 from evals.heads import injection, injection_data, injection_documents, injection_grammar
 from evals.heads.base import Trained
@@ -52,7 +52,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     own = injection_data.own(injection.SEED)[::40]
     kept = {name: texts[:2] for name, texts in injection_data.planted().items()}
     monkeypatch.setattr(injection, "FOLDS", 2)
-    monkeypatch.setattr(metrics, "ROUNDS", 10)
+    monkeypatch.setattr(figures, "ROUNDS", 10)
     monkeypatch.setattr(injection_data, "own", lambda seed: own)  # noqa: ARG005
     monkeypatch.setattr(injection_data, "planted", lambda: kept)
     monkeypatch.setattr(injection_documents, "SAMPLES", Path("nowhere"))

@@ -52,9 +52,7 @@ class Heard:
 
     def usage(self, prompt_tokens: int) -> Usage:
         """Return what the provider says was used, or else an estimate."""
-        if self._usage is not None:
-            return self._usage
-        return Usage(input_tokens=prompt_tokens, output_tokens=tokens_in(self.text), estimated=True)
+        return told_or_estimated(self._usage, prompt_tokens, self.text)
 
     def check(self, announces_end: bool) -> None:
         """Raise ``CallFailed`` if this reply, which has ended, is not a whole one."""
@@ -75,14 +73,25 @@ class Heard:
         return text
 
 
+def told_or_estimated(told: Usage | None, prompt_tokens: int, text: str) -> Usage:
+    """Return what a provider says was used; an estimate where it says nothing, or that nothing was."""
+    if told is not None and told.tokens > 0:
+        return told
+    return Usage(input_tokens=prompt_tokens, output_tokens=tokens_in(text), estimated=True)
+
+
 def usage_of(message: AIMessage) -> Usage:
-    """Return the tokens that a message says were used; none when it says nothing."""
+    """Return the tokens that a message says were used; none when it says nothing, or less than nothing."""
     told: Mapping[str, Any] = message.usage_metadata or {}
     return Usage(
-        input_tokens=int(told.get("input_tokens") or 0),
-        output_tokens=int(told.get("output_tokens") or 0),
-        cached_tokens=int((told.get("input_token_details") or {}).get("cache_read") or 0),
+        input_tokens=_count(told.get("input_tokens")),
+        output_tokens=_count(told.get("output_tokens")),
+        cached_tokens=_count((told.get("input_token_details") or {}).get("cache_read")),
     )
+
+
+def _count(told: Any) -> int:
+    return max(0, int(told or 0))
 
 
 def finish_of(message: AIMessage) -> str:

@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from tools.models.errors import BadReply
-from tools.models.heard import calls_of, finish_of, usage_of
+from tools.models.heard import calls_of, finish_of, told_or_estimated, usage_of
 from tools.models.ports import Message, Usage
 from tools.models.prompts import Prompt, tokens_in
 
@@ -45,7 +45,7 @@ async def ask_structured(
     raw, calls = result["raw"], calls_of(result["raw"])
     # A text is read here, strictly: LangChain would complete one that broke off.
     text = orjson.dumps(dict(calls[0].arguments)).decode() if calls else _FENCE.sub("", str(raw.text))
-    usage = usage_of(raw) if raw.usage_metadata else _estimated(prompt, text)
+    usage = told_or_estimated(usage_of(raw), prompt.tokens, text)
     return Asked(text=text, finish=finish_of(raw), usage=usage)
 
 
@@ -86,7 +86,3 @@ def _field(schema: type[BaseModel], location: tuple[int | str, ...]) -> str:
 
 def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(map(str, location)) or "the whole"
-
-
-def _estimated(prompt: Prompt, text: str) -> Usage:
-    return Usage(input_tokens=prompt.tokens, output_tokens=tokens_in(text), estimated=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,17 @@ from policies.errors import ConfigError
 
 LOCK = "lock"
 SERVER = "server.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """What a server says of itself beside the lock that it holds."""
+
+    url: str
+    assistant: str | None = None
+    """The name of the assistant that it serves."""
+    folder: Path | None = None
+    """The assistant's folder."""
 
 
 @contextmanager
@@ -40,11 +52,14 @@ def owned(data: Path) -> Iterator[None]:
 
 
 @contextmanager
-def announced(data: Path, url: str) -> Iterator[None]:
-    """Leave word, beside the lock that this process holds, of where it serves."""
+def announced(
+    data: Path, url: str, *, assistant: str | None = None, folder: Path | None = None
+) -> Iterator[None]:
+    """Leave word, beside the lock that this process holds, of where it serves, and which assistant."""
     path = data / SERVER
     scratch = data / f"{SERVER}.new"
-    scratch.write_bytes(orjson.dumps({"pid": os.getpid(), "url": url}))
+    word = {"pid": os.getpid(), "url": url, "assistant": assistant, "folder": folder and str(folder.resolve())}
+    scratch.write_bytes(orjson.dumps(word))
     scratch.replace(path)
     try:
         yield
@@ -54,6 +69,12 @@ def announced(data: Path, url: str) -> Iterator[None]:
 
 def running_server(data: Path) -> str | None:
     """Return the address of the server that owns a data folder, or None when none does."""
+    found = serving(data)
+    return found.url if found else None
+
+
+def serving(data: Path) -> Serving | None:
+    """Return what the server that owns a data folder says of itself, or None when none does."""
     word = _left_word(data)
     if word is None:
         return None
@@ -62,7 +83,10 @@ def running_server(data: Path) -> str | None:
             # It went without taking its word back.
             return None
     except portalocker.LockException:
-        return str(word["url"])
+        folder = word.get("folder")
+        return Serving(
+            url=word["url"], assistant=word.get("assistant"), folder=Path(folder) if folder else None
+        )
 
 
 def _lock(data: Path) -> portalocker.Lock:

@@ -146,7 +146,8 @@ async def test_texts_that_are_judged_at_the_same_time_are_kept_apart() -> None:
         await anyio.sleep(0.001)
         return await marked(request)
 
-    rails = Rails([Sayer("one", slowly), Sayer("two", marked)], [_bound("one"), _bound("two")])
+    patient = [_bound("one", seconds=60), _bound("two", seconds=60)]
+    rails = Rails([Sayer("one", slowly), Sayer("two", marked)], patient)
     failed: dict[int, int] = {}
 
     async def check(number: int) -> None:
