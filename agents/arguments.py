@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.whole_values import written
 from policies.types import JSON, Turn
 from tools.actions import Parameter, TakesArguments
 from tools.models.mandate import Mandate
@@ -43,21 +44,15 @@ class LocalArguments:
         """Fill in one action's arguments."""
         said, known = {}, {}
         for each in request.action.parameters:
-            if (value := _said(each, request)) is not None:
-                said[each.name] = value
+            found = next((found for text in texts_of(request) if (found := written(each, text)).any), None)
+            if found is not None:
+                # Of two orders that are named, neither is the one, and what is known is not put for them.
+                if found.only is not None and (value := _read(request.action, each, found.only)) is not None:
+                    said[each.name] = value
             elif (value := _known(each, request)) is not None:
                 known[each.name] = value
         missing = [each for each in request.action.parameters if each.required and each.name not in said | known]
         return Arguments(said=said, known=known, missing=tuple(missing))
-
-
-def _said(parameter: Parameter, request: ArgumentsRequest) -> Any:
-    for text in texts_of(request):
-        found = values_in(parameter, text)
-        if found:
-            # Of two orders that are named, neither is the one.
-            return _read(request.action, parameter, found[0]) if len(found) == 1 else None
-    return None
 
 
 def texts_of(request: ArgumentsRequest) -> Iterator[str]:
@@ -65,18 +60,6 @@ def texts_of(request: ArgumentsRequest) -> Iterator[str]:
     yield request.question
     if not request.only_now:
         yield from (said.text for said in reversed(request.history) if said.author == "customer")
-
-
-def values_in(parameter: Parameter, text: str) -> Sequence[str]:
-    """Return the different values that a text has for a parameter with a pattern, whatever their case."""
-    if parameter.pattern is None:
-        return ()
-    found = (match[1] if match.re.groups else match[0] for match in parameter.pattern.finditer(text))
-    different: dict[str, str] = {}
-    for value in found:
-        if value:
-            different.setdefault(value.casefold(), value)
-    return tuple(different.values())
 
 
 def _known(parameter: Parameter, request: ArgumentsRequest) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tools.knowledge import sentences as splitter
 
@@ -26,6 +27,12 @@ _SLANTED = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]+?)(?<=\S)\*(?![\w*])")
 _SPACE = re.compile(r"\s+")
 _FINISHED = re.compile(r"[.!?…][\"'”’»)\]*_]*\s*$")
 _ENDS = ".!?…"
+_LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*(?![a-z\s])")
+_GLUED = re.compile(
+    r"(?<=[a-z0-9)%\]\"'”’»*_])[.!?…]++[\"'”’»)\]*_]*(?=[\"'“‘«(*_]*[A-Z])|(?<=[a-z]{2})[!?]++(?=[a-z])"
+)
+_MAILED = re.compile(r"[\w.+-]{1,60}@\w")
+_ABBREVIATED = re.compile(r"(?:^|[^a-z])(?:[a-z]\.)*[a-z]$", re.IGNORECASE)
 _GOES_ON = ",;:)–—-&%/"
 
 
@@ -166,7 +173,7 @@ def _open(text: str, place: int) -> bool:
 
 def _sentences(unit: _Unit) -> list[Cited]:
     """Return a unit's sentences, each with the marks that stand in it or right behind it."""
-    spans = splitter.spans(unit.text)
+    spans = [piece for span in splitter.spans(unit.text) for piece in _parted(unit.text, *span)]
     ids: list[list[str]] = [[] for _ in spans]
     for place, names in unit.marks:
         at = next((n for n, (_, end) in enumerate(spans) if place <= end), len(spans) - 1)
@@ -177,6 +184,36 @@ def _sentences(unit: _Unit) -> list[Cited]:
         for (a, b), names in zip(spans, ids, strict=True)
     )
     return [each for each in found if each.text]
+
+
+def _parted(text: str, start: int, end: int) -> list[splitter.Span]:
+    """Cut a sentence where a line ends or a full stop has no blank behind it: what is glued on needs its own mark.
+
+    A line that goes on in lower case is merely wrapped. Addresses and short forms such as ``U.S.`` are whole.
+    """
+    ends = [match.end() for match in _LINE_ENDS.finditer(text, start, end)]
+    ends += [match.end() for match in _GLUED.finditer(text, start, end) if not _one_word(text, match, start)]
+    places = [start, *sorted(set(ends)), end]
+    pieces = [text[a:b] for a, b in pairwise(places)]
+    return [
+        (a + len(piece) - len(piece.lstrip()), a + len(piece.rstrip()))
+        for a, piece in zip(places, pieces, strict=False)
+        if any(char.isalnum() for char in piece)
+    ]
+
+
+def _one_word(text: str, stop: re.Match[str], start: int) -> bool:
+    """Say whether a stop stands in an address, an abbreviation or a piece of code and ends nothing."""
+    before = text[max(start, stop.start() - 40) : stop.start()].split()[-1:] or [""]
+    if stop[0].startswith("."):
+        coded = text.count("`", start, stop.start()) % 2 == 1
+        mailed = _MAILED.match(text, stop.end())
+        return coded or bool(_ABBREVIATED.search(before[0]) or mailed) or _in_address(before[0])
+    return _in_address(before[0]) or (stop[0] == "?" and "/" in before[0])
+
+
+def _in_address(before: str) -> bool:
+    return any(sign in before for sign in ("://", "www.", "@"))
 
 
 def _plain(text: str) -> str:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents.arguments import Arguments, ArgumentsRequest, texts_of, values_in
+from agents.arguments import Arguments, ArgumentsRequest, texts_of
 from agents.asking import Asker, said_before
 from agents.prompts import PromptFile, load_prompt
+from agents.whole_values import as_read, stands_whole
 from policies.types import Tier
 from tools.actions import Parameter
 from tools.models.ports import Data, Message, Models
 
 TASK = "act"
-_SPACE = re.compile(r"\s+")
 
 
 class Filler(Protocol):
@@ -48,9 +47,10 @@ class PointedOut(BaseModel):
 class ModelArguments:
     """Asks language models for what the local tier leaves open.
 
-    What they give counts if it stands in the customer's words, or is one of the values that the type lists; if it
-    fits the parameter's own pattern and type; and if the local tier found nothing. What the app ``tells`` of its
-    customers, by name, is taken from their words only where a pattern says how they write it.
+    They are asked only for what has no pattern: where one says how a value is written and finds none, two, or a
+    part of something longer, the value stays missing, and no model chooses. What they give counts if it stands
+    whole in the customer's words or is one of the values that the type lists, and if it fits the type. What the
+    app ``tells`` of its customers, by name, is never taken from their words like that.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ModelArguments:
         """Fill in one action's arguments."""
         found = await self._local(request)
         rest = [each for each in request.action.parameters if each.name not in found.said | found.known]
-        asked = [each for each in rest if self._may_be_there(each, request)]
+        asked = [each for each in rest if each.pattern is None and each.name not in self._tells]
         if request.mandate is None or not asked:
             return found
         before = () if request.only_now else said_before(request.history)
@@ -85,12 +85,6 @@ class ModelArguments:
         more = {each.name: value for each in asked if (value := _value(each, reply, request)) is not None}
         missing = tuple(each for each in found.missing if each.name not in more)
         return replace(found, said={**found.said, **more}, missing=missing)
-
-    def _may_be_there(self, parameter: Parameter, request: ArgumentsRequest) -> bool:
-        if parameter.pattern is None:
-            # Who a customer is, they can't say themselves.
-            return parameter.name not in self._tells
-        return any(values_in(parameter, text) for text in texts_of(request))
 
 
 def _listed(request: ArgumentsRequest, asked: Sequence[Parameter]) -> str:
@@ -113,30 +107,15 @@ def _closed(parameter: Parameter) -> tuple[str, ...]:
 
 def _value(parameter: Parameter, reply: PointedOut, request: ArgumentsRequest) -> Any:
     """Return the value that a model has pointed out, or None for what must not count."""
-    pointed = {_plain(each.words) for each in reply.arguments if each.name == parameter.name}
+    pointed = {as_read(each.words) for each in reply.arguments if each.name == parameter.name}
     if len(pointed) != 1:
         return None
     words = pointed.pop()
     closed = _closed(parameter)
-    if (words not in closed) if closed else not _stands_in(words, parameter, request):
+    there = words in closed if closed else any(stands_whole(words, text) for text in texts_of(request))
+    if not there:
         return None
     try:
         return request.action.read(parameter.name, words)
     except ValueError:
         return None
-
-
-def _stands_in(words: str, parameter: Parameter, request: ArgumentsRequest) -> bool:
-    if parameter.pattern is not None:
-        return any(
-            words.casefold() == _plain(value).casefold()
-            for text in texts_of(request)
-            for value in values_in(parameter, text)
-        )
-    # Whole words, and no part of a number.
-    place = re.compile(rf"(?<!\w)(?<!\d[.,]){re.escape(words)}(?!\w)(?![.,]\d)", re.IGNORECASE)
-    return bool(words) and any(place.search(_plain(text)) for text in texts_of(request))
-
-
-def _plain(text: str) -> str:
-    return _SPACE.sub(" ", text).strip()

@@ -19,6 +19,10 @@ TASK = "draft"
 WIDER = 0.2
 """Two sentences are quoted for one if together they have so much more of its words."""
 
+MOST_SENTENCES = 12
+LONGEST_REPLY = 20_000
+"""A reply with more characters, or more sentences, is cut there: nobody waits for what comes after."""
+
 Drafting = Callable[[DraftRequest], AsyncGenerator[Sentence | Abstention, None]]
 
 
@@ -48,6 +52,8 @@ class ModelDrafter:
                         break
                     for sentence in draft.take(piece.text, piece.completion):
                         yield sentence
+                    if draft.full:
+                        break
         if not draft.answered:
             async with aclosing(self._local(request)) as items:
                 async for item in items:
@@ -67,6 +73,12 @@ class _Draft:
         self._ended = False
         self._broken = False
         self._cut = False
+        self._length = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no more is to be read, because the reply is longer than one may be."""
+        return self._given >= MOST_SENTENCES or self._length >= LONGEST_REPLY
 
     @property
     def answered(self) -> bool:
@@ -77,19 +89,23 @@ class _Draft:
         """Forget what was written; say whether that can be done, because nothing was given on."""
         self._broken = self._given > 0
         self._text = CitedText()
+        self._length = 0
         return not self._broken
 
     def take(self, text: str, completion: Completion | None) -> list[Sentence]:
         """Return the sentences that are complete with this piece of the reply."""
+        text = text[: LONGEST_REPLY - self._length]
+        self._length += len(text)
         found = self._text.feed(text)
         if completion is not None and completion.tier == "local":
             self._broken = self._given > 0
             return []
-        if completion is not None:
+        if completion is not None or self._length >= LONGEST_REPLY:
             self._ended = True
-            self._cut = not completion.whole
+            self._cut = completion is None or not completion.whole
             found += self._text.end(cut=self._cut)
         kept = [self._cited(each) for each in found if each.text not in self._rejected]
+        kept = kept[: MOST_SENTENCES - self._given]
         self._given += len(kept)
         return kept
 

@@ -46,6 +46,8 @@ class Asked:
     """Stands for ``${DATA}`` in suites."""
     out: Path | None = None
     """The folder of the run, or of several suites' runs by name; a temporary one when absent."""
+    kept: bool = True
+    """Whether the folder is there afterwards."""
     resume: bool = False
     """Whether there must be a run to go on with."""
     json: Path | None = None
@@ -67,7 +69,7 @@ def run_command(asked: Asked, console: Console | None = None) -> int:
     screen = console or Console()
     try:
         with run_folder(asked.out) as out:
-            reports = run_suites(replace(asked, out=out))
+            reports = run_suites(replace(asked, out=out, kept=asked.out is not None))
             if asked.json is not None:
                 write_json(asked.json, reports)
             if asked.junit is not None:
@@ -153,13 +155,29 @@ def run_prepared(
 ) -> RunReport:
     """Run a suite into its run, with progress, or measure again what is there already."""
     screen = screen or Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    name = prepared.suite.file.name
     if run.finished:
-        screen.print(f"{run.folder} holds this run, finished; nothing is run again.", markup=False, soft_wrap=True)
-    with run, Progress(*columns, console=screen) as progress:
-        done = sum(1 for _ in run)
-        task = progress.add_task(name, total=run.head["expected_rows"], completed=done, start=False)
+        screen.print(_told_finished(run), markup=False, soft_wrap=True)
+    try:
+        return _run_shown(prepared, run, asked, cache, screen)
+    except KeyboardInterrupt:
+        then = "the same command goes on" if asked.kept else "nothing is kept without --out"
+        told = f"{run.head['name']}: stopped after {run.count()} of {run.head['expected_rows']}; {then}."
+        screen.print(told, markup=False, soft_wrap=True)
+        raise
+
+
+def _told_finished(run: Run) -> str:
+    told = f"{run.folder} holds this run, finished; nothing is run again."
+    if run.head["versions"].get("git_changed"):
+        told += " What was changed since the last commit is not told apart: to measure it, name another folder."
+    return told
+
+
+def _run_shown(prepared: Prepared, run: Run, asked: Asked, cache: Path, screen: Console) -> RunReport:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    name, total, done = prepared.suite.file.name, run.head["expected_rows"], run.count()
+    with run, Progress(*columns, console=screen, disable=done == total) as progress:
+        task = progress.add_task(name, total=total, completed=done, start=False)
 
         def announce(what: str) -> None:
             progress.update(task, description=f"{name}: {what}")
@@ -220,13 +238,13 @@ def write_json(path: Path, reports: Sequence[RunReport]) -> None:
 def _baseline_of(folder: Path, suite: Path, count: int) -> Run:
     """Return the run to compare a suite's with; raises ``InputError`` if there is none."""
     runs = find_runs(folder)
-    if count == 1 and len(runs) == 1:
-        return runs[0]
-    found = [run for run in runs if run.folder.name == suite.stem]
+    alone = count == 1 and len(runs) == 1
+    found = runs if alone else [run for run in runs if run.folder.name == suite.stem]
     if not found:
         raise InputError(
             f"{folder} holds no run of {suite.stem}.", remedy="Name the --out of a run of these suites."
         )
+    found[0].require_finished()
     return found[0]
 
 
@@ -240,6 +258,7 @@ def score_command(folder: Path, metrics: Sequence[str], json: Path | None, conso
     """Measure more metrics of what a run has kept, without calling anything; return the exit code."""
     try:
         for run in find_runs(folder):
+            run.require_finished()
             rows, _, _ = read(run)
             figures = {metric: figure(metric, rows) for metric in metrics}
             if silent := [name for name, found in figures.items() if not found.count]:

@@ -25,11 +25,14 @@ from policies.types import JSON
 
 DOUBT = 0.05
 """How often, at most, two runs of one and the same thing may look different."""
+MARGIN = 0.05
+"""How far off nought a difference may lie and still be none; of costs, as a share of what it was before."""
 _SWAPS = 1999
 _LOWER = re.compile(r"latency.*|cost|false_alarms|ece|risk_coverage|passed:(?!good).+")
 _UNJUDGED = re.compile(r"latency.*|(baseline|lexical|dense|similarity)_.*|.* - .*")
 """What the machine decides, and the simple methods beside us: a change of theirs is no fault of the product."""
-Outcome = Literal["worse", "better", "no change", "not judged"]
+Outcome = Literal["worse", "better", "no change", "not certain", "not judged"]
+"""Not certain: the interval is wide enough to hold a change that matters, and chance could have made it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,12 @@ class Comparison:
 
 
 def compare_runs(before: Run, after: Run) -> Comparison:
-    """Compare two runs over the cases that both have; raises ``InputError`` if they have none in common."""
+    """Compare two runs over the cases that both have.
+
+    Raises ``InputError`` if they have none in common, or if one of them is not finished.
+    """
+    before.require_finished()
+    after.require_finished()
     first, second = (sorted(read(run)[0], key=_order) for run in (before, after))
     shared = {row.key for row in first} & {row.key for row in second}
     if not shared:
@@ -250,9 +258,15 @@ def _outcome(each: Difference, adjusted: float | None) -> Difference:
     if adjusted is None:
         return replace(each, outcome="not judged")
     if adjusted >= DOUBT or each.difference == 0:
-        return replace(each, adjusted=adjusted, outcome="no change")
+        return replace(each, adjusted=adjusted, outcome="no change" if _is_small(each) else "not certain")
     worse = (each.difference > 0) == bool(_LOWER.fullmatch(each.metric))
     return replace(each, adjusted=adjusted, outcome="worse" if worse else "better")
+
+
+def _is_small(each: Difference) -> bool:
+    """Return whether all that the interval holds is as good as no difference."""
+    margin = MARGIN * abs(each.before) if each.metric == "cost" else MARGIN
+    return -margin <= each.low and each.high <= margin
 
 
 def _changes(before: Sequence[Row], after: Sequence[Row]) -> tuple[list[Change], list[Change]]:

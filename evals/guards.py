@@ -96,8 +96,12 @@ class Bench:
 
 def find_guards(assistant: Path | None = None) -> Bench:
     """Return the guards that there are, as an assistant's folder binds them; the sample's if none is named."""
-    folder = assistant or (SAMPLE if SAMPLE.is_dir() else INSTALLED_SAMPLE)
-    return Bench(known=KNOWN, assistant=load_assistant(folder, KNOWN))
+    return Bench(known=KNOWN, assistant=load_assistant(assistant or assistant_folder(), KNOWN))
+
+
+def assistant_folder() -> Path:
+    """Return the folder of the shipped sample, which is measured where a suite names no assistant."""
+    return SAMPLE if SAMPLE.is_dir() else INSTALLED_SAMPLE
 
 
 async def open_finder(encoder: Encoder) -> Finder:

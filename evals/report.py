@@ -95,7 +95,10 @@ def show_comparison(console: Console, found: Comparison) -> None:
         counts += f" Left out: {found.only_before} only before, {found.only_after} only after."
     names = [each.metric + (f" of {each.tag}" if each.tag else "") for each in found.regressions]
     verdict = f"Worse beyond doubt: {', '.join(names)}." if names else "Nothing got worse beyond doubt."
-    console.print(Group(*parts, Text(counts), Text(verdict, style="red" if names else "green")))
+    parts += [Text(counts), Text(verdict, style="red" if names else "green")]
+    if doubtful := [each.metric for each in found.differences if each.outcome == "not certain"]:
+        parts.append(Text(f"Too few cases to be certain of {', '.join(doubtful)}.", style="yellow"))
+    console.print(Group(*parts))
 
 
 def _differences(title: str, found: Sequence[Difference]) -> Table:

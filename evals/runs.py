@@ -21,12 +21,14 @@ import orjson
 import portalocker
 
 from evals.figures import SEED
+from evals.guards import assistant_folder
 from evals.rows import Row, parse_row
-from evals.suite import Suite
+from evals.suite import GuardSuite, RepliesSuite, Suite
 from evals.targets.base import Prepared
 from policies.errors import ConfigError, InputError
 from policies.types import JSON
 from tools.assistants import load_assistant
+from tools.knowledge.folder import sources
 
 FORMAT = 1
 HEAD, CASES = "run.json", "cases.jsonl"
@@ -47,6 +49,17 @@ class Run:
     def finished(self) -> bool:
         """Whether all its cases are there and were measured."""
         return bool(self.head["status"] == "finished")
+
+    def require_finished(self) -> None:
+        """Raise ``InputError`` unless it is; figures over some of the cases would be taken for the whole."""
+        if not self.finished:
+            held = f"{self.count()} of {self.head['expected_rows']} cases"
+            remedy = "Go on with the command that began it: `handrail eval run SUITE --out FOLDER`."
+            raise InputError(f"{self.folder}: the run is not finished; it holds {held}.", remedy=remedy)
+
+    def count(self) -> int:
+        """Return how many rows are there."""
+        return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows in the order in which cases finished."""
@@ -189,13 +202,21 @@ def new_head(prepared: Prepared, settings: JSON) -> JSON:
 
 def versions_of(suite: Suite) -> JSON:
     """Return which versions are measured, as far as that is known."""
-    folder = getattr(suite.file, "assistant", None)
-    found = None if folder is None else load_assistant(suite.locate(folder, "assistant")).version
+    folder = _assistant_of(suite)
+    found = None if folder is None else load_assistant(folder).version
     try:
         package: str | None = version("handrail")
     except PackageNotFoundError:
         package = None
     return {"handrail": package, "python": platform.python_version(), "assistant": found, **_commit(suite.path)}
+
+
+def _assistant_of(suite: Suite) -> Path | None:
+    """Return the folder of the assistant that is measured; where guards or replies name none, the sample's."""
+    written = getattr(suite.file, "assistant", None)
+    if written is not None:
+        return suite.locate(written, "assistant")
+    return assistant_folder() if isinstance(suite.file, GuardSuite | RepliesSuite) else None
 
 
 def _commit(path: Path) -> JSON:
@@ -213,7 +234,10 @@ def _commit(path: Path) -> JSON:
 
 
 def digests_of(prepared: Prepared) -> JSON:
-    """Return digests of the suite, of its cases and of what a part learns from or searches in."""
+    """Return digests of the suite, of its cases and of what a part learns from or searches in.
+
+    An assistant's version leaves its articles out, so they are here.
+    """
     suite = prepared.suite
     cases = hashlib.sha256()
     for case in prepared.cases:
@@ -221,13 +245,18 @@ def digests_of(prepared: Prepared) -> JSON:
     found = {"suite": _digest(suite.path), "cases": cases.hexdigest()}
     for name in SOURCES:
         written = getattr(suite.file, name, None)
-        if written is not None and (path := suite.locate(written, name)).is_file():
-            found[name] = _digest(path)
-    return found
+        if written is not None:
+            found[name] = _digest(suite.locate(written, name))
+    folder = _assistant_of(suite)
+    return found if folder is None else {**found, "knowledge": _digest(folder / "knowledge")}
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return the digest of a file, or of all documents in a folder with their names."""
+    if not path.is_dir():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    documents = [[each.path, each.content_hash, each.problem] for each in sources(path)]
+    return hashlib.sha256(orjson.dumps(documents)).hexdigest()
 
 
 def now() -> str:

@@ -19,7 +19,14 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
 Body = dict[str, Any]
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 429: "Too Many Requests", 500: "Internal Error"}
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    429: "Too Many Requests",
+    500: "Internal Error",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +99,10 @@ async def _connection(stub: Stub, stream: SocketStream) -> None:
     async with stream:
         try:
             body = await _request(stream)
-        except anyio.EndOfStream:
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            return
+        if body is None:
+            await _unless_left(stub, stream, Answer(status=404), {})
             return
         answer = stub.answer(stub.calls, body)
         stub.bodies.append(body)
@@ -123,13 +133,17 @@ async def _unless_left(stub: Stub, stream: SocketStream, answer: Answer, body: M
         group.cancel_scope.cancel()
 
 
-async def _request(stream: SocketStream) -> Body:
+async def _request(stream: SocketStream) -> Body | None:
+    """Return the body of a request, None where it has none, such as one that asks for the models."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += await stream.receive()
     head, _, rest = received.partition(b"\r\n\r\n")
-    headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-    while len(rest) < int(headers[b"content-length"]):
+    lines = [line.lower().partition(b":") for line in head.split(b"\r\n")[1:]]
+    length = int({name: value for name, _, value in lines}.get(b"content-length", 0))
+    if not length:
+        return None
+    while len(rest) < length:
         rest += await stream.receive()
     body: Body = json.loads(rest)
     return body

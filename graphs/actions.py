@@ -6,8 +6,9 @@ settled here, so that it is the same at every attempt and after every question t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -19,9 +20,11 @@ from graphs.nodes import Context
 from graphs.state import State, escalated, history_of
 from graphs.turn import Turn
 from policies.types import JSON, Outcome, Reason, passage_from_json, to_json
-from tools.actions import Action, ActionRequest, TakesArguments, parameters_of
+from tools.actions import Action, ActionRequest, HasFacts, TakesArguments, parameters_of
 from tools.results import passage_of, quotable
 from tools.storage.receipts import key_of
+
+log = logging.getLogger("handrail.effects")
 
 
 async def act(state: State, runtime: Context) -> State:
@@ -67,7 +70,7 @@ def _planned(turn: Turn, state: State, actions: Sequence[Action], told: dict[str
             reason = missing(each.name, told[each.name])
             plan.skipped.append(Performed(action=each.name, status="skipped", reason=reason))
         else:
-            asked = demand(turn, state, each, values_of(told[each.name]))
+            asked = demand(turn, state, each, values_of(told[each.name]), {})
             if asked.outcome in HOLDING:
                 plan.held.append(asked)
             else:
@@ -139,10 +142,29 @@ async def _look(
     return [found[action.name] for action in actions]
 
 
-async def do(turn: Turn, state: State, action: Action, told: Arguments) -> Performed:
-    """Do one action."""
+async def do(turn: Turn, state: State, action: Action, told: Arguments, standing: JSON | None = None) -> Performed:
+    """Do one action; ``standing`` is what it said itself before policy was asked."""
+    request = replace(_request(turn, state, action, told), facts=standing or {})
+    return await perform(turn, action, request, turn.team.finder)
+
+
+async def standing_of(turn: Turn, state: State, action: Action, told: Arguments) -> JSON | None:
+    """Return what an effect says of how things stand before it is done; None where that goes wrong."""
+    if told.missing or not isinstance(action, HasFacts) or not action.has_facts:
+        return {}
+    request = _request(turn, state, action, told)
+    try:
+        with anyio.fail_after(action.timeout):
+            return await action.facts(request)
+    except Exception as error:
+        # Not the error's own text: it may say who the customer is.
+        log.warning("%s: the facts of %s failed: %s", request.key, action.name, type(error).__name__)
+        return None
+
+
+def _request(turn: Turn, state: State, action: Action, told: Arguments) -> ActionRequest:
     values = values_of(told)
-    request = ActionRequest(
+    return ActionRequest(
         key=key_of(turn.run.id, action.name),
         workspace_id=turn.workspace.id,
         conversation_id=turn.conversation.id,
@@ -155,7 +177,6 @@ async def do(turn: Turn, state: State, action: Action, told: Arguments) -> Perfo
         customer_id=turn.conversation.customer.get("id"),
         arguments={each.name: values[each.name] for each in parameters_of(action) if each.name in values},
     )
-    return await perform(turn, action, request, turn.team.finder)
 
 
 async def finish(turn: Turn, state: State, done: Sequence[Performed], report: JSON) -> State:

@@ -11,7 +11,16 @@ from typing import Any
 from langgraph.types import interrupt
 
 from agents.arguments import Arguments
-from graphs.actions import arguments_of, do, finish, missing, or_a_person, refused, values_of
+from graphs.actions import (
+    arguments_of,
+    do,
+    finish,
+    missing,
+    or_a_person,
+    refused,
+    standing_of,
+    values_of,
+)
 from graphs.demands import Demand, demand
 from graphs.effects import Performed
 from graphs.guarding import HOLDING
@@ -41,58 +50,64 @@ async def effect(state: State, runtime: Context) -> State:
     async with turn.step("effect") as report:
         todo = list(state["todo"])
         done: list[Performed] = []
-        held: tuple[Action, Arguments, Demand] | None = None
+        held: tuple[Action, Arguments, Demand, JSON | None] | None = None
         while todo and held is None and not any(each.reason for each in done):
             action = turn.team.actions[todo[0]]
             told = await arguments_of(turn, state, action)
-            asked = _demand(turn, state, action, told)
+            standing = await standing_of(turn, state, action, told)
+            asked = _demand(turn, state, action, told, standing)
             if told.missing:
                 reason = missing(action.name, told)
                 done.append(Performed(action=action.name, status="refused", reason=reason))
             elif asked.outcome is Outcome.PASS:
-                done.append(await do(turn, state, action, told))
+                done.append(await do(turn, state, action, told, standing))
                 todo.pop(0)
             else:
-                held = action, told, asked
+                held = action, told, asked, standing
         step = await finish(turn, state, done, report)
         if held and step["next"] == "draft":
             step |= _held(turn, {**state, **step}, *held)
         return {**or_a_person(state, step), "todo": todo}
 
 
-def _demand(turn: Turn, state: State, action: Action, told: Arguments) -> Demand:
-    found = demand(turn, state, action, values_of(told))
+def _demand(turn: Turn, state: State, action: Action, told: Arguments, standing: JSON | None) -> Demand:
+    found = demand(turn, state, action, values_of(told), standing)
     approved = state.get("approved", {}).get(action.name)
-    if found.outcome is Outcome.REVIEW and approved == _asked(told):
+    if found.outcome is Outcome.REVIEW and approved == _asked(told, standing):
         return Demand(outcome=Outcome.PASS)
     return found
 
 
-def _asked(told: Arguments) -> JSON:
-    """Return what a person approves: the values that are shown, and which others the action is told."""
-    return {"arguments": told.said, "from_customer": sorted(told.known)}
+def _asked(told: Arguments, standing: JSON | None) -> JSON:
+    """Return what a person approves: the values and facts that are shown, and which others the action is told."""
+    asked: JSON = {"arguments": told.said, "from_customer": sorted(told.known)}
+    return {**asked, "facts": standing} if standing else asked
 
 
-def _held(turn: Turn, state: State, action: Action, told: Arguments, asked: Demand) -> State:
+def _held(
+    turn: Turn, state: State, action: Action, told: Arguments, asked: Demand, standing: JSON | None
+) -> State:
     for_person = asked.outcome in HOLDING
     turn.decide("act", "approval", "refused" if for_person else "asked", asked.reasons, action=action.name)
     if for_person:
         return refused(turn, state, [asked])
     pending = {
         "action": action.name,
-        **_asked(told),
+        **_asked(told, standing),
         "question": state["question"],
-        "text": _question(action.name, told),
+        "text": _question(action.name, told, standing or {}),
         "reasons": [to_json(reason) for reason in asked.reasons],
     }
     step: State = {"next": "approve", "pending": pending}
     return {**step, "queue": asked.queue} if asked.queue else step
 
 
-def _question(name: str, told: Arguments) -> str:
+def _question(name: str, told: Arguments, standing: JSON) -> str:
     values = [f"{key} {value}" for key, value in told.said.items()]
     values += [f"{key} as the app says" for key in sorted(told.known)]
-    return f"May this be done: {title_of(name)}{', with ' + ', '.join(values) if values else ''}?"
+    question = f"May this be done: {title_of(name)}{', with ' + ', '.join(values) if values else ''}?"
+    known = ", ".join(f"{key} {value}" for key, value in standing.items())
+    return f"{question} How it stands now: {known}." if known else question
 
 
 async def approve(state: State, runtime: Context) -> State:
@@ -130,5 +145,5 @@ def _shown(pending: JSON) -> JSON:
 
 def approved_anew(pending: JSON) -> State:
     """Return what a run begins anew with whose checkpoint was lost after a person had approved an action."""
-    approved = {"arguments": pending["arguments"], "from_customer": pending["from_customer"]}
+    approved = {name: pending[name] for name in ("arguments", "from_customer", "facts") if name in pending}
     return {"approved": {pending["action"]: approved}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from graphs.writing import findings
 from policies.budgets import strictest
 from policies.personal_data import PLACEHOLDER, broken_placeholders, find
 from policies.sections import Budgets
+from policies.sentence_form import form_of, visible
 from policies.types import (
     Abstention,
     Outcome,
@@ -35,6 +35,8 @@ from tools.storage import conversations, vault
 from tools.storage.store import Tx
 
 MOST_REVISIONS = 2
+MOST_SENTENCES = 12
+"""A draft ends with so many, whoever writes it."""
 NO_BUDGETS = Budgets()
 Drafted = Sentence | Abstention
 
@@ -80,15 +82,22 @@ async def draft(state: State, runtime: Context) -> State:
 async def _ahead(items: AsyncGenerator[Drafted, None]) -> AsyncIterator[AsyncIterator[Drafted | Exception]]:
     """Read a draft ahead of its checks, which may need the place with a model that it has until it has ended.
 
-    What goes wrong in it is its last item, so that what came before is still checked and sent.
+    What goes wrong in it is its last item, so that what came before is still checked and sent. No more is read
+    than the longest draft, so that no more waits to be checked.
     """
-    send, receive = anyio.create_memory_object_stream[Drafted | Exception](math.inf)
+    send, receive = anyio.create_memory_object_stream[Drafted | Exception](MOST_SENTENCES + 1)
 
     async def read() -> None:
         async with send, aclosing(items):
+            given = 0
             try:
                 async for item in items:
+                    given += isinstance(item, Sentence)
+                    if given > MOST_SENTENCES:
+                        break
                     send.send_nowait(item)
+                    if isinstance(item, Abstention):
+                        break
             except Exception as error:
                 send.send_nowait(error)
 
@@ -143,7 +152,7 @@ class _Gated:
         verdict = await gate(self._state, self._turn, sentence, passages, own=own)
         if not verdict.passed:
             # It is kept, for a person to see, and may hold what no row may.
-            sentence = replace(sentence, text=await masked(self._turn, sentence.text))
+            sentence = replace(sentence, text=await masked(self._turn, visible(sentence.text)))
         if verdict.outcome is Outcome.REVIEW:
             self._looked_at = looked_at_first(self._turn, self._state)
         elif not verdict.passed:
@@ -232,12 +241,22 @@ def _read(state: State, passages: Sequence[Passage]) -> frozenset[str]:
 
 
 async def judged(checker: Checker, request: SentenceRequest) -> Verdict:
-    """Refuse a sentence with a placeholder that it may not hold; have any other checked."""
+    """Refuse a sentence whose form hides what it says, or whose placeholder it may not hold; check any other."""
+    if wrong := form_of(request.sentence.text, _cited(request), own=request.own):
+        return Verdict(outcome=Outcome.REVISE, score=0.0, reasons=(Reason(code="gate.form", text=wrong),))
     broken = broken_placeholders(request.sentence.text, set(request.placeholders))
     if broken:
         text = f"The sentence holds {broken[0]}, which stands for nothing that was said or found."
         return Verdict(outcome=Outcome.REVISE, score=0.0, reasons=(Reason(code="gate.placeholder", text=text),))
     return await checker.sentence(request)
+
+
+def _cited(request: SentenceRequest) -> list[str]:
+    """Return the texts that a sentence cites, as they stand in the articles and as they are quoted."""
+    citations = request.sentence.citations
+    names = {each.passage_id for each in citations}
+    passages = [each.text for each in request.passages if each.id in names]
+    return [*passages, *(each.quote for each in citations)]
 
 
 def _abstained(state: State, turn: Turn, item: Abstention, passed: Sequence[Sentence]) -> State:

@@ -5,8 +5,10 @@ The story names no intent, score, rule or queue. It is made of templates alone, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from policies.types import JSON
 
@@ -96,11 +98,11 @@ class Details:
 
 
 def story(told: Told) -> list[str]:
-    """Tell how a run went, in sentences that anybody may read."""
+    """Tell how a run went, in the order in which it did, in sentences that anybody may read."""
+    placed = sorted([*_actions(told), *_articles(told), *_checked(told)], key=itemgetter(0))
     return [
         *_understood(told),
-        *_articles(told),
-        *_checked(told),
+        *(says for _, says in placed),
         *_people(told),
         *_ending(told),
         *_reversed(told),
@@ -122,37 +124,105 @@ def _understood(told: Told) -> Iterator[str]:
         yield "The message was understood to be about a subject that this assistant knows."
 
 
-def _articles(told: Told) -> Iterator[str]:
-    found = _last(told, "retrieve")
+Placed = tuple[int, str]
+"""A sentence, and behind how many decisions it stands."""
+
+
+def _articles(told: Told) -> Iterator[Placed]:
+    found, drafted = _last(told, "retrieve"), _place(told, "gate", "verdict")
     if told.looked_up:
-        yield "The answer was taken from what was looked up or done for it."
+        yield drafted, "The answer was taken from what was looked up or done for it."
     if found is None or (told.looked_up and not told.titles):
         return
     if not found.get("lineage"):
-        yield "The articles were searched, and none has anything on it."
+        yield _place(told, "retrieve"), "The articles were searched, and none has anything on it."
     elif told.titles:
-        yield f"The answer was taken from {_listed(told.titles)}."
+        yield drafted, f"The answer was taken from {_listed(told.titles)}."
     else:
-        yield "The articles were searched."
+        yield _place(told, "retrieve"), "The articles were searched."
 
 
-def _checked(told: Told) -> Iterator[str]:
-    if done := [each for each in _all(told, "action") if each["outcome"] != "skipped"]:
-        whole = all(each["outcome"] == "done" for each in done)
-        yield "What had to be looked up or done for it was done." if whole else _UNDONE
+def _checked(told: Told) -> Iterator[Placed]:
     if gates := _all(told, "gate"):
         some = any(each["outcome"] == "refused some" for each in gates)
-        rest = "; what they do not support was left out." if some else "."
-        yield f"Each drafted sentence was compared with the articles{rest}"
+        rest = "; what has no support there was left out." if some else "."
+        source = "the articles" if told.titles else "what it was drawn from"
+        yield _place(told, "gate"), f"Each drafted sentence was compared with {source}{rest}"
     if _last(told, "verdict"):
-        yield "The whole was checked: whether it answers the message, and whether the rules allow it."
+        yield (
+            _place(told, "verdict"),
+            "The whole was checked: whether it answers the message, and whether the rules allow it.",
+        )
 
 
+def _place(told: Told, *kinds: str) -> int:
+    """Return where the first decision of these kinds stands; the end when there is none."""
+    places = (place for place, each in enumerate(told.decisions) if each["kind"] in kinds)
+    return next(places, len(told.decisions))
+
+
+_DONE = "What had to be looked up or done for it was done."
+_DONE_BEFORE = "What needed nobody's approval was looked up or done."
 _UNDONE = "Something that had to be looked up or done for it could not be finished."
+_REFUSED = "What had to be looked up or done for it was refused, and nothing was done."
+_DONE_THEN = "Then it was done."
+_REFUSED_THEN = "It was refused all the same, and nothing was done."
+_UNDONE_THEN = "It was begun and could not be finished."
+
+
+def _actions(told: Told) -> Iterator[Placed]:
+    """Tell what a person was asked to approve, and what was done, each where it happened."""
+    asked = _told_of(told)
+    answered = {each["action"]: place for place, each in asked if each["kind"] == "review"}
+    last = max((place for place, each in asked if each["kind"] == "approval"), default=-1)
+
+    def stretch(placed: tuple[int, JSON]) -> tuple[str, bool]:
+        place, each = placed
+        return each["kind"], each["kind"] == "action" and answered.get(each.get("action"), place) < place
+
+    for (kind, approved), found in groupby(asked, key=stretch):
+        each = list(found)
+        if kind == "action":
+            yield each[0][0], _done([decision for _, decision in each], approved, before=each[0][0] < last)
+        else:
+            yield from ((place, _approval_told(decision)) for place, decision in each)
+
+
+def _told_of(told: Told) -> list[tuple[int, JSON]]:
+    """Return the decisions on actions, with their places; of approvals those answered or waited for."""
+    most = len([each for each in _all(told, "review") if "action" in each]) + _awaits_approval(told)
+    asked = [each for each in _all(told, "approval") if each["outcome"] == "asked"][:most]
+    return [
+        (place, each)
+        for place, each in enumerate(told.decisions)
+        if any(each is one for one in asked)
+        or (each["kind"] == "review" and "action" in each)
+        or (each["kind"] == "action" and each["outcome"] != "skipped")
+    ]
+
+
+def _done(actions: Sequence[JSON], approved: bool, *, before: bool) -> str:
+    if all(each["outcome"] == "done" for each in actions):
+        return _DONE_THEN if approved else _DONE_BEFORE if before else _DONE
+    if all("act.refused" in _codes([each]) for each in actions):
+        return _REFUSED_THEN if approved else _REFUSED
+    return _UNDONE_THEN if approved else _UNDONE
+
+
+def _approval_told(decision: JSON) -> str:
+    if decision["kind"] == "review":
+        return _APPROVED.get(decision["outcome"], "A person answered.")
+    return f"A person was asked whether something may be done, because {_why(_codes([decision]), _LOOKS_FIRST)}."
+
+
+def _awaits_approval(told: Told) -> bool:
+    answers = [each for each in _all(told, "review") if "action" in each]
+    asked = [each for each in _all(told, "approval") if each["outcome"] == "asked"]
+    return told.status == "waiting" and len(asked) > len(answers)
 
 
 def _people(told: Told) -> Iterator[str]:
-    waits = yield from _approvals(told)
+    waits = _awaits_approval(told)
     reviews = [each for each in _all(told, "review") if "action" not in each]
     reviewed = reviews[-1] if reviews else None
     if reviewed is not None or (told.status == "waiting" and not waits):
@@ -160,18 +230,6 @@ def _people(told: Told) -> Iterator[str]:
         yield f"A person was asked to look before anything is sent, because {_why(codes, _LOOKS_FIRST)}."
     if reviewed is not None:
         yield _REVIEWED.get(reviewed["outcome"], "A person looked at the draft.")
-
-
-def _approvals(told: Told) -> Generator[str, None, bool]:
-    """Tell of what a person was asked to approve; returns whether the run waits for such an answer."""
-    answers = [each for each in _all(told, "review") if "action" in each]
-    asked = [each for each in _all(told, "approval") if each["outcome"] == "asked"]
-    waits = told.status == "waiting" and len(asked) > len(answers)
-    for number, each in enumerate(asked[: len(answers) + waits]):
-        yield f"A person was asked whether something may be done, because {_why(_codes([each]), _LOOKS_FIRST)}."
-        if number < len(answers):
-            yield _APPROVED.get(answers[number]["outcome"], "A person answered.")
-    return waits
 
 
 def _ending(told: Told) -> Iterator[str]:

@@ -30,22 +30,8 @@ def examine(load: Callable[[], Settings], out: Console) -> bool:
     except HandrailError as error:
         out.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
         return False
-    checks = (
-        _variables,
-        _python,
-        _packages,
-        _weights,
-        _disk,
-        _assistant,
-        _models,
-        _data,
-        _server,
-        _other,
-        _tools,
-        _workflows,
-    )
     wrong: set[str] = set()
-    for check in checks:
+    for check in CHECKS:
         _tell(check, settings, out, wrong)
     return not wrong
 
@@ -59,10 +45,11 @@ def _tell(check: Callable[[Settings], str], settings: Settings, out: Console, wr
             out.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
         wrong.add(str(error))
         return
-    if told:
-        warns = told.startswith(WARNING)
-        sign = "[green]✓[/green] " if not (warns or told.startswith(NOTHING_YET)) else "" if warns else "[dim]-[/dim] "
-        out.print(f"{sign}{escape(told)}", soft_wrap=True)
+    if told.startswith(WARNING):
+        out.print(f"[yellow]{escape(told)}[/yellow]", soft_wrap=True)
+    elif told:
+        sign = "[dim]-[/dim]" if told.startswith(NOTHING_YET) else "[green]✓[/green]"
+        out.print(f"{sign} {escape(told)}", soft_wrap=True)
 
 
 def _variables(_settings: Settings) -> str:
@@ -141,7 +128,8 @@ def _models(settings: Settings) -> str:
     from tools.assistants import load_assistant
     from tools.models.providers import check_provider
 
-    file = load_assistant(settings.assistant).file
+    assistant = load_assistant(settings.assistant)
+    file = assistant.file
     found = models_settings(file, secret)
     if found is None:
         return "no language models: every task is done locally"
@@ -149,17 +137,14 @@ def _models(settings: Settings) -> str:
         for each in models:
             check_provider(each)
     named = "; ".join(f"{tier}: {', '.join(each.name for each in found.tiers[tier])}" for tier in found.tiers)
-    return f"language models {named}; they serve {', '.join(file.tasks) or 'no task'}"
-
-
-def _consent(settings: Settings) -> str:
-    """Tell of models that nobody will ask unless an app says that its customer agreed; else nothing."""
-    from graphs.models import models_settings
-    from tools.assistants import load_assistant
-
-    assistant = load_assistant(settings.assistant)
-    found = models_settings(assistant.file, lambda _: None) if _ else None
-    return ""
+    told = f"language models {named}; they serve {', '.join(file.tasks) or 'no task'}"
+    hosted = [each.name for models in found.tiers.values() for each in models if not each.stays_here]
+    if not hosted or assistant.policy.consent.third_party_llm:
+        return told
+    return (
+        f"{told}; hosted elsewhere: {', '.join(dict.fromkeys(hosted))}, and the policy gives no consent: "
+        "no conversation without its own consent will be shown to them"
+    )
 
 
 def _data(settings: Settings) -> str:
@@ -210,10 +195,28 @@ def _other(settings: Settings) -> str:
     from tools.storage.lock import serving
 
     server = serving(settings.data) if settings.database_url is None else None
+    if server is None:
+        return ""
+    # A folder that is wrong is no warning.
     load_assistant(settings.assistant)
     try:
-        if server is not None:
-            require_served(settings, server)
+        require_served(settings, server)
     except HandrailError as error:
         return f"{WARNING}{error}"
     return ""
+
+
+CHECKS = (
+    _variables,
+    _python,
+    _packages,
+    _weights,
+    _disk,
+    _assistant,
+    _models,
+    _data,
+    _server,
+    _other,
+    _tools,
+    _workflows,
+)

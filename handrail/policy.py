@@ -60,7 +60,7 @@ def check_policy(path: Path, out: Console) -> None:
     """Check an assistant's folder, or one of its files; raises ``ConfigError`` with all that is wrong.
 
     A file is checked with those beside it where all three are there, else by itself. What policy says itself is
-    put to the guards that need no model.
+    put to the guards that need no model; tools and workflows of its own are loaded.
     """
     if path.is_dir():
         _require_sound(load_assistant(path))
@@ -78,6 +78,11 @@ def _require_sound(assistant: Assistant) -> None:
     actions = load_actions(assistant, Path())
     require_offered(assistant, {*actions, *servers})
     require_known_arguments(assistant, actions)
+    if assistant.file.workflows:
+        # LangGraph takes a second to load, which nobody waits for who has no graph.
+        from graphs.workflows.definitions import load_workflows
+
+        load_workflows(assistant)
 
 
 def _text(path: Path) -> str:

@@ -18,8 +18,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Found:
     """Where an argument stands in a customer's words: ``Annotated[str, Found(r"LO-\\d{4,}", "an order number")]``.
 
-    The pattern is searched whatever the case; its first group, or all of it, is the value. Two different values in
-    one text are none.
+    The pattern is searched whatever the case, in the text as it reads; its first group that has anything, or all
+    of it, is the value. Two different values in one text are none, and so is a part of something longer (``$1`` of
+    ``$1,000``): let a pattern find too much rather than look away. No model chooses where there is a pattern.
     """
 
     pattern: str
@@ -48,6 +49,8 @@ class ToolContext:
     question: str = ""
     """The customer's messages that are answered, with placeholders."""
     language: str = ""
+    facts: Mapping[str, float | bool] = field(default_factory=dict)
+    """What the tool's ``facts`` were when policy was asked; empty where they could not be had."""
     __handrail_context__: ClassVar[bool] = True
 
 
@@ -64,6 +67,7 @@ class Declared:
     effect: bool
     idempotent: bool
     timeout: float
+    facts: Callable[..., Any] | None = None
 
 
 @overload
@@ -72,21 +76,37 @@ def tool(function: F, /) -> F:
 
 
 @overload
-def tool(*, effect: bool = False, idempotent: bool = False, timeout: float = 5.0) -> Callable[[F], F]:
+def tool(
+    *,
+    effect: bool = False,
+    idempotent: bool = False,
+    timeout: float = 5.0,
+    facts: Callable[..., Mapping[str, float | bool]] | None = None,
+) -> Callable[[F], F]:
     """Return what marks a function."""
 
 
 def tool(
-    function: F | None = None, /, *, effect: bool = False, idempotent: bool = False, timeout: float = 5.0
+    function: F | None = None,
+    /,
+    *,
+    effect: bool = False,
+    idempotent: bool = False,
+    timeout: float = 5.0,
+    facts: Callable[..., Mapping[str, float | bool]] | None = None,
 ) -> F | Callable[[F], F]:
     """Mark a function as a tool; it stays the function it is.
 
     ``effect`` says that it changes something outside, so that it is called once. With ``idempotent`` it may be
     called again with the same ``ToolContext.key`` when nobody knows how a call ended. ``timeout`` is in seconds.
+
+    ``facts`` is a function that only looks: called before an effect is done, with those of the tool's arguments
+    that it has parameters for, it returns names with numbers and truth values, which rules ``on: action`` see as
+    ``facts`` and whoever approves reads. What this effect did itself, under ``ToolContext.key``, must not count.
     """
 
     def marked(each: F) -> F:
-        declared = Declared(effect=effect, idempotent=idempotent, timeout=timeout)
+        declared = Declared(effect=effect, idempotent=idempotent, timeout=timeout, facts=facts)
         each.__handrail_tool__ = declared  # type: ignore[attr-defined]
         return each
 

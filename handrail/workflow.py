@@ -165,7 +165,14 @@ async def _run_all(
 async def list_workflows(settings: Settings, out: Console) -> int:
     """Print the workflows of an assistant and what each takes; returns the exit code."""
     async with entered(settings) as door:
-        for each in await door.workflows():
-            required = ", ".join(each["input"].get("required", ())) or "nothing"
-            out.print(f"{each['name']}: {each['description']} It needs: {required}.", markup=False, soft_wrap=True)
+        show_workflows(await door.workflows(), out)
     return 0
+
+
+def show_workflows(found: Sequence[JSON], out: Console) -> None:
+    """Print workflows and what each takes, or that there are none."""
+    if not found:
+        out.print("This assistant has no workflows: assistant.yaml names none under `workflows`.", soft_wrap=True)
+    for each in found:
+        required = ", ".join(each["input"].get("required", ())) or "nothing"
+        out.print(f"{each['name']}: {each['description']} It needs: {required}.", markup=False, soft_wrap=True)

@@ -69,6 +69,12 @@ FACTS: dict[str, Fact] = {
         like={},
         only="action",
     ),
+    "facts": Fact(
+        type="map(string, bool | double)",
+        about="what the action's tool says of how things stand before it is done, by the names that it gives",
+        like={},
+        only="action",
+    ),
     "reply": Fact(type="string", about="the answer as it would be sent", like="Hello.", only="answer"),
     "reply_amounts": Fact(type="list(double)", about="amounts of money in the answer", like=[20.0], only="answer"),
     "sources": Fact(
@@ -185,7 +191,8 @@ def _bad_pattern(expression: str) -> str | None:
 
 def _bad_answer(program: Any, on: Stage, attributes: Mapping[str, str] | None) -> str | None:
     """Try the expression on values of the facts' types."""
-    if (attributes is None and "attributes" in program.variables()) or "arguments" in program.variables():
+    used = set(program.variables())
+    if (attributes is None and "attributes" in used) or used & {"arguments", "facts"}:
         return None
     facts = {name: fact.like for name, fact in FACTS.items() if fact.known(on)}
     facts["attributes"] = {name: _LIKE[kind] for name, kind in (attributes or {}).items()}

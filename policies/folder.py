@@ -71,11 +71,11 @@ class PriceEntry(Strict):
 class ModelEntry(Strict):
     """One language model; written as its name alone, the rest is as by default."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z]+:\S+$")]
+    name: str
     """``provider:model``."""
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
     key: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
-    """The environment variable that holds its key; the provider's usual one when absent."""
+    """The environment variable that holds its key; without it the provider's usual one, or none with a base_url."""
     private: bool | None = None
     """Whether what it reads stays with us, so that no consent is needed; left out, where it is served decides."""
     price: PriceEntry | None = None
@@ -103,6 +103,13 @@ class ModelEntry(Strict):
     def _name_alone(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
+    @field_validator("name")
+    @classmethod
+    def _names_a_provider(cls, value: str) -> str:
+        if re.fullmatch(r"[a-z]+:\S+", value) is None:
+            raise ValueError("write provider:model, such as openai:gpt-4o-mini")
+        return value
+
 
 ModelTier = Literal["small", "large"]
 Task = Literal["route", "act", "draft", "check", "escalate"]
@@ -116,7 +123,7 @@ class WorkflowEntry(Strict):
     """One workflow; written as its file alone, the rest is as by default."""
 
     file: PythonPlace
-    """Where the function is that returns its graph; it is called what the workflow is called, unless it says so."""
+    """Where the function is that returns its graph; called what the workflow is, unless it says so."""
     description: str = ""
     queue: Name | None = None
     """Who is asked where the graph does not say; the policy's default queue when absent."""

@@ -17,6 +17,8 @@ Unless = Literal["quoted", "never"]
 SHIPPED = (
     "promises-a-refund",
     "claims-a-refund",
+    "claims-an-effect",
+    "asks-for-secrets",
     "promises-a-date",
     "promises-a-discount",
     "promises-compensation",

@@ -49,9 +49,13 @@ def _plain(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def action_facts(name: str, arguments: JSON) -> JSON:
-    """Return the facts that rules on an action see besides those of the route."""
-    return {"action": name, "arguments": {key: _doubles(value) for key, value in arguments.items()}}
+def action_facts(name: str, arguments: JSON, facts: JSON | None = None) -> JSON:
+    """Return the facts that rules on an action see besides those of the route.
+
+    Without ``facts`` of the action's own, a rule that asks for any can't be computed, and counts as fired.
+    """
+    found: JSON = {"action": name, "arguments": _doubles(arguments)}
+    return found if facts is None else {**found, "facts": _doubles(facts)}
 
 
 def _doubles(value: object) -> object:

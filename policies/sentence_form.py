@@ -1,7 +1,7 @@
-"""The form of a sentence that may be sent: plain words, without markup, hidden characters and addresses of its own.
+"""The form of a sentence that may be sent: plain words, without markup, hidden characters or addresses of its own.
 
-What a customer's screen would make a link, an image or nothing at all of says something else than its letters do, and
-no guard reads it. Everything here is one pass over the text, so that the time is linear in it.
+What a customer's screen would make a link, an image or nothing at all of says something else than its letters
+do, and no guard reads it. Everything here is one pass over the text, so that the time is linear in it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ _FIGURES = frozenset({"No", "Nl"})
 _LINK = re.compile(r"\]\(|\]\[(?!(?-i:[A-Z][A-Z_]*_\d))|^[ \t]{0,3}\[[^\]\n]{1,200}\]:[ \t]*\S", re.M)
 _FENCE = re.compile(r"```|~~")
 _TAG = re.compile(r"<[/!?]?[a-z!?][^<>\n]{0,300}>?", re.I)
-_HARMLESS = re.compile(r"</?[\w.:-]{1,60}/?>")
+_HARMLESS = re.compile(r"<[^<>=!?]{1,200}>")
+"""What looks like a tag, has no attribute and may be a type or a blank to fill in, where an article has it."""
 _ACTIVE = re.compile(
-    r"</?(?:script|style|iframe|frame|object|embed|img|image|svg|math|form|input|button|link|meta|base|video|audio"
-    r"|a|area|template)\b",
+    r"</?(?:script|style|textarea|title|template|plaintext|xmp|noscript|noembed|svg|math|object|embed|i?frame)\b",
     re.I,
 )
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", re.I)
-_RUNS = re.compile(r"(?<![a-z])(?:javascript|vbscript):\s?\S|(?<![a-z])data:\w{1,20}/", re.I)
+_RUNS = re.compile(r"(?<![a-z])(?:javascript|vbscript):\S|(?<![a-z])data:\w{1,20}/", re.I)
 _DOT = r"(?:[.\u2024\uff0e]|(?<=[a-z0-9])[\u3002\uff61](?=[a-z0-9]))"
 _TOP = "com|net|org|info|biz|shop|store|io|co|app|dev|me|us|eu|uk|de|ca|site|online|xyz|example|top|club|link"
+_REST = r"[^\s<>|\"`)\]]"
 _ADDRESS = re.compile(
-    r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://[^\s<>]{0,2000}"
-    r"|(?<![a-z])(?:mailto|tel|sms|whatsapp|intent|ftp):[^\s<>]{1,2000}"
-    rf"|(?<![\w@.-])(?:[\w.+-]{{1,100}}@)?(?:\w[\w-]{{0,62}}{_DOT}){{1,10}}[^\W\d_][\w-]{{1,62}}(?:[:/?#][^\s<>]{{0,2000}})?"
+    rf"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{{0,20}}://{_REST}{{0,2000}}"
+    rf"|(?<![a-z])(?:mailto|tel|sms|whatsapp|intent|ftp):{_REST}{{1,2000}}"
+    rf"|(?<![\w@.-])(?:[\w.+-]{{1,100}}@)?(?:\w[\w-]{{0,62}}{_DOT}){{1,10}}[^\W\d_][\w-]{{1,62}}(?:[:/?#]{_REST}{{0,2000}})?"
     r"|[\w.+-]{1,100}@[\w.-]{1,100}"
     r"|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)"
     rf"|\w[\w-]{{0,62}}\s?[\[({{]\s?(?:dot|\.)\s?[\])}}]\s?\w{{2,62}}"
@@ -83,12 +84,15 @@ def _hidden(text: str) -> Iterator[str]:
         return
     for place, char in enumerate(text):
         before, after = text[place - 1 : place], text[place + 1 : place + 2]
-        if char in _BLANK or (unicodedata.category(char) in _HIDDEN and not _serves(char, before, after)):
+        lost = unicodedata.category(char) in _HIDDEN and not _serves(char, before, after)
+        if lost or char in _BLANK or _draws_over(char, before):
             yield char
-        elif (char in _STYLES and before in _STYLES) or any(ord(char) in each for each in _MORE_STYLES):
-            yield char
-        elif ord(char) in _STRUCK:
-            yield char
+
+
+def _draws_over(char: str, before: str) -> bool:
+    """Say whether a mark strikes what stands before it, or is one of those of which hidden letters are made."""
+    styled = char in _STYLES and before in _STYLES
+    return styled or ord(char) in _STRUCK or any(ord(char) in each for each in _MORE_STYLES)
 
 
 def _serves(char: str, before: str, after: str) -> bool:

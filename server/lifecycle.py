@@ -57,9 +57,7 @@ class Lifecycle:
                 with ExitStack() as stack:
                     if url is not None and embedded:
                         own = product.assistant
-                        stack.enter_context(
-                            announced(settings.data, url, assistant=own.name, folder=own.folder)
-                        )
+                        stack.enter_context(announced(settings.data, url, assistant=own.name, folder=own.folder))
                     self.product = product
                     log.info("ready")
                     await self.closing.wait()

@@ -144,6 +144,13 @@ class ReviewAnswer(Request):
     note: Value | None = Field(default=None, description="Why, for the ledger.")
 
 
+class ApprovalAnswer(Request):
+    """An answer to whether an action may be done."""
+
+    decision: Literal["approve", "reject"]
+    note: Value | None = Field(default=None, description="Why, for the ledger.")
+
+
 class AnswerToReview(RootModel[dict[str, Any]]):
     """The body of ``POST /v1/reviews/{id}/decision``: an answer to a draft, or what a workflow asks for."""
 

@@ -34,6 +34,8 @@ class ActionRequest:
     """Who asks, as the app named its user: for the app's own code, never for a model or another service."""
     arguments: JSON = field(default_factory=dict)
     """The values of the action's parameters, as ``TakesArguments.read`` gave them."""
+    facts: JSON = field(default_factory=dict)
+    """What policy was told besides, as ``HasFacts.facts`` gave it."""
 
 
 class Action(Protocol):
@@ -75,7 +77,7 @@ class Parameter:
     """The JSON schema of its values."""
     required: bool = True
     pattern: re.Pattern[str] | None = None
-    """How a customer writes it; its first group, or all of it, is the value."""
+    """How a customer writes it; its first group that has anything, or all of it, is the value."""
 
 
 @runtime_checkable
@@ -94,6 +96,20 @@ class TakesArguments(Protocol):
 
     def read(self, name: str, value: Any) -> Any:
         """Return a parameter's value as plain JSON; raises ``ValueError`` when it does not fit."""
+        ...
+
+
+@runtime_checkable
+class HasFacts(Protocol):
+    """An effect that says how things stand before it is done, such as what was sent back for an order so far."""
+
+    @property
+    def has_facts(self) -> bool:
+        """Whether it says anything."""
+        ...
+
+    async def facts(self, request: ActionRequest) -> JSON:
+        """Return names with numbers and truth values, and change nothing; raises whatever goes wrong."""
         ...
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from policies.errors import ConfigError
-from policies.expressions import arguments_in
-from tools.actions import Action, parameters_of
+from policies.expressions import arguments_in, facts_in
+from tools.actions import Action, HasFacts, parameters_of
 from tools.assistants import Assistant, line_of
 from tools.own_actions import load_actions
 
@@ -28,17 +28,25 @@ async def open_actions(assistant: Assistant, data: Path) -> dict[str, Action]:
 
 
 def require_known_arguments(assistant: Assistant, actions: Mapping[str, Action]) -> None:
-    """Make sure that rules on one action name arguments that it takes; raises ``ConfigError`` with the line."""
+    """Make sure that rules on one action name arguments that it takes, and facts only where it has any.
+
+    Raises ``ConfigError`` with the line.
+    """
     for number, rule in enumerate(assistant.policy.rules):
         if rule.on != "action" or rule.tool is None or rule.tool not in actions:
             continue
-        taken = [each.name for each in parameters_of(actions[rule.tool])]
+        action = actions[rule.tool]
+        line = line_of(assistant.files["policy.yaml"], ("rules", number, "when"))
+        place = f"{assistant.folder / 'policy.yaml'}:{line}: rules.{number}.when"
+        taken = [each.name for each in parameters_of(action)]
         for name in arguments_in(rule.when):
             if name not in taken:
-                line = line_of(assistant.files["policy.yaml"], ("rules", number, "when"))
-                known = ", ".join(taken) or "none"
-                place = f"{assistant.folder / 'policy.yaml'}:{line}: rules.{number}.when"
                 raise ConfigError(
                     f"{place}: the tool {rule.tool!r} takes no argument {name!r}.",
-                    remedy=f"Mend the name; it takes: {known}.",
+                    remedy=f"Mend the name; it takes: {', '.join(taken) or 'none'}.",
                 )
+        if "facts" in facts_in(rule.when) and not (isinstance(action, HasFacts) and action.has_facts):
+            raise ConfigError(
+                f"{place}: the tool {rule.tool!r} has no facts.",
+                remedy="Give it some, `@tool(effect=True, facts=FUNCTION)`, or leave them out of the rule.",
+            )

@@ -96,6 +96,7 @@ class OwnAction:
         self.idempotent: bool = declared.idempotent
         self.timeout: float = declared.timeout
         self._signature = _signature(name, function)
+        self._facts = _facts_of(name, function, self._signature)
         self.description = inspect.getdoc(function) or ""
         self._function = function
         self._data = data
@@ -117,15 +118,13 @@ class OwnAction:
 
     async def __call__(self, request: ActionRequest) -> JSON:
         """Call the function; raises what it raises, and ``Refused`` for what it refuses."""
-        given = self._given(request.arguments)
-        if self._signature.context:
-            name, kind = self._signature.context
-            self._data.mkdir(parents=True, exist_ok=True)
-            given[name] = kind(**_context(request, self._data))
+        given = self._given(request.arguments) | self._told(self._signature, request)
         try:
-            result: JSON = result_of(await self._called(given), effect=self.effect)
+            result: JSON = result_of(await self._called(self._function, given), effect=self.effect)
             return result
-        except (anyio.get_cancelled_exc_class(), GeneratorExit):
+        except GeneratorExit:
+            raise
+        except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:
             if getattr(error, REFUSED, False):
@@ -133,6 +132,29 @@ class OwnAction:
             if not isinstance(error, Exception):
                 raise RuntimeError("the tool tried to end the process") from error
             raise
+
+    @property
+    def has_facts(self) -> bool:
+        """Whether it says how things stand before it is done."""
+        return self._facts is not None
+
+    async def facts(self, request: ActionRequest) -> JSON:
+        """Return what its ``facts`` say; raises what they raise, and ``ValueError`` for anything but numbers."""
+        if self._facts is None:
+            return {}
+        function, signature = self._facts
+        wanted = {each.name for each in signature.parameters}
+        given = {name: value for name, value in self._given(request.arguments).items() if name in wanted}
+        found = await self._called(function, given | self._told(signature, request))
+        return facts_from(found)
+
+    def _told(self, signature: _Signature, request: ActionRequest) -> JSON:
+        """Return the parameter that gets what a tool may know besides, if the function has one."""
+        if signature.context is None:
+            return {}
+        name, kind = signature.context
+        self._data.mkdir(parents=True, exist_ok=True)
+        return {name: kind(**_context(request, self._data))}
 
     def _given(self, arguments: JSON) -> JSON:
         """Return arguments as the function takes them; what was settled for an earlier version may not fit."""
@@ -145,10 +167,10 @@ class OwnAction:
             raise Refused(f"It was not told: {', '.join(sorted(lacking))}.")
         return given
 
-    async def _called(self, given: JSON) -> Any:
-        if inspect.iscoroutinefunction(inspect.unwrap(self._function)):
-            return await self._function(**given)
-        call = partial(self._function, **given)
+    async def _called(self, function: Callable[..., Any], given: JSON) -> Any:
+        if inspect.iscoroutinefunction(inspect.unwrap(function)):
+            return await function(**given)
+        call = partial(function, **given)
         returned = await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._limiter)
         return await returned if inspect.isawaitable(returned) else returned
 
@@ -166,7 +188,22 @@ def _context(request: ActionRequest, data: Path) -> JSON:
         "intent": request.intent,
         "question": request.question,
         "language": request.language,
+        "facts": request.facts,
     }
+
+
+def facts_from(value: Any) -> JSON:
+    """Return what a tool's ``facts`` gave; raises ``ValueError`` for what is no name with a number or truth value.
+
+    No text, since a text may say who somebody is, and rows of a run hold what a person was shown.
+    """
+    if not isinstance(value, Mapping):
+        raise ValueError("the facts of a tool are a mapping")
+    found = {str(name): float(each) if isinstance(each, Decimal) else each for name, each in value.items()}
+    for name, each in found.items():
+        if not isinstance(each, (bool, int, float)) or not math.isfinite(each):
+            raise ValueError(f"the fact {name!r} is no finite number and no truth value")
+    return found
 
 
 def result_of(value: Any, *, effect: bool) -> Any:
@@ -187,8 +224,30 @@ def result_of(value: Any, *, effect: bool) -> Any:
     raise ValueError(f"a tool returns JSON of at most {LARGEST_RESULT:,} bytes")
 
 
+def _facts_of(
+    name: str, function: Callable[..., Any], signature: _Signature
+) -> tuple[Callable[..., Any], _Signature] | None:
+    """Return what says how things stand before an effect, with its signature; raises ``ConfigError``."""
+    declared = getattr(function, TOOL)
+    facts = declared.facts
+    if facts is None:
+        return None
+    wrong = partial(_wrong, name, function)
+    if not declared.effect:
+        raise wrong("it has facts and changes nothing", "Write `effect=True`, or leave `facts` out.")
+    if not inspect.isfunction(facts):
+        raise wrong("its facts are no function", "Write `facts=` with the name of a function.")
+    found = _read_signature(facts, partial(_wrong, name, facts))
+    taken = {each.name for each in signature.parameters}
+    if odd := [each.name for each in found.parameters if each.name not in taken]:
+        raise wrong(
+            f"its facts ask for {odd[0]!r}, which it is not told itself", "Use the names of its own parameters."
+        )
+    return facts, found
+
+
 def _signature(name: str, function: Callable[..., Any]) -> _Signature:
-    """Read a function's signature; raises ``ConfigError`` that names its file and line."""
+    """Read a tool's signature; raises ``ConfigError`` that names its file and line."""
     wrong = partial(_wrong, name, function)
     declared = getattr(function, TOOL)
     if not 0 < declared.timeout <= LONGEST_TIMEOUT:
@@ -197,6 +256,10 @@ def _signature(name: str, function: Callable[..., Any]) -> _Signature:
         )
     if not inspect.getdoc(function):
         raise wrong("it has no docstring", "Say in one what it does: whoever fills in its arguments reads it.")
+    return _read_signature(function, wrong)
+
+
+def _read_signature(function: Callable[..., Any], wrong: Callable[[str, str], ConfigError]) -> _Signature:
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except Exception as error:

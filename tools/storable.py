@@ -33,6 +33,7 @@ def said_by(error: BaseException) -> str:
 
 def brief(said: str) -> str:
     """Return the beginning of a text from a developer's code, fit to be kept."""
-    # A half may be the second one of a pair that was cut, so the cut comes first; it bounds the work as well.
-    cut: str = storable(said[:LONGEST_SAYING])
-    return cut
+    # Cut between words: half an address would not be known for personal data any more.
+    cut = said if len(said) <= LONGEST_SAYING else said[:LONGEST_SAYING].rsplit(maxsplit=1)[0]
+    kept: str = storable(cut)
+    return kept

@@ -18,10 +18,12 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
+from evals import measures
+from evals.figures import CALLED_ROUNDS
 from evals.heads.base import COMMAND, Announce, Trained, source_of
 from evals.heads.groundedness_pairs import Pair, pairs
 from evals.heads.groundedness_replies import FILE, replies
-from evals.metrics import Figure, auroc, calibration_error, share
+from evals.metrics import Figure, share
 from graphs.settings import INSTALLED_SAMPLE, SAMPLE
 from policies.firmness import misstates_firmness
 from policies.types import JSON
@@ -50,7 +52,7 @@ BEGIN_LICENCE = "CC BY 4.0"
 OWN, REPLIES = "own", "replies"
 LAID_OVER = ("said", "elsewhere", "half", "injection")
 """The kinds of rewordings that the second regression learns from: the others differ in a word, not in place."""
-LENIENT = 1.2
+LENIENT = 0.9
 """Added to the second regression, whose claims are half false, more than a language model's are."""
 ENCODED = 64
 """How many texts are put into words at once."""
@@ -137,12 +139,18 @@ _COVERED, _NOVEL = FEATURES.index("covered"), FEATURES.index("novel")
 
 
 async def train(
-    data: Path, encoder: Encoder, announce: Announce, *, articles: Path | None = None, rewordings: Path = FILE
+    data: Path,
+    encoder: Encoder,
+    announce: Announce,
+    *,
+    articles: Path | None = None,
+    rewordings: Path = FILE,
+    rounds: int = CALLED_ROUNDS,
 ) -> Trained:
     """Train the head, and measure it where it had not learned.
 
     ``articles`` is the folder of Markdown files that claims are made of; the sample's knowledge when None.
-    ``rewordings`` are passages with what can be said of them in other words.
+    ``rewordings`` are passages with what can be said of them in other words. An interval takes ``rounds``.
     """
     public = {path.split("/")[1] + "-" + Path(path).stem: path for path in (*BEGIN, WICE)}
     cases = [case for of, path in public.items() for case in _public(of, data / path)]
@@ -151,7 +159,7 @@ async def train(
     announce(f"encoding the sentences of {len(cases)} claims and their sources")
     weighed = await _weigh(cases, encoder)
     announce("training the head of groundedness, ten folds and across sets")
-    return await anyio.to_thread.run_sync(_trained, data, encoder.id, weighed)
+    return await anyio.to_thread.run_sync(_trained, data, encoder.id, weighed, rounds)
 
 
 def sample() -> Path:
@@ -235,11 +243,11 @@ def _laid(
     return align(words_of[claim], sources, vector, stated[rows], case.above)
 
 
-def _trained(data: Path, encoder: str, weighed: list[_Weighed]) -> Trained:
+def _trained(data: Path, encoder: str, weighed: list[_Weighed], rounds: int) -> Trained:
     learned = [each for each in weighed if not each.case.of.startswith("wice")]
     model, judged = _fit_served(learned)
     unseen = [each for each in weighed if each.case.of.startswith("wice")]
-    report = _report(learned, judged, unseen, model, weighed)
+    report = _report(learned, judged, unseen, model, weighed, rounds)
     about: JSON = {
         "command": COMMAND,
         "seed": SEED,
@@ -252,7 +260,7 @@ def _trained(data: Path, encoder: str, weighed: list[_Weighed]) -> Trained:
             {"file": f"evals/heads/{FILE.name}", "rows": _count(weighed, REPLIES)},
         ],
         "weights": dict(zip(FEATURES, (round(float(each), 3) for each in model.weights), strict=True)),
-        "figures": _figures(learned, judged, unseen, model),
+        "figures": _figures(learned, judged, unseen, model, rounds),
     }
     return Trained(name=NAME, head=Head(arrays=model.arrays(), about=about), report=report)
 
@@ -372,8 +380,13 @@ def _least(rows: Numbers) -> int:
     return int((rows[:, _COVERED] - 0.3 * rows[:, _NOVEL]).argmin())
 
 
-def _area(cases: Sequence[_Weighed], scores: Sequence[float]) -> Figure:
-    return auroc(scores, [each.case.supported for each in cases])
+def _area(cases: Sequence[_Weighed], scores: Sequence[float], rounds: int) -> Figure:
+    return replace(measures.auroc(scores, [each.case.supported for each in cases]), rounds=rounds).figure()
+
+
+def _error(cases: Sequence[_Weighed], scores: Sequence[float], rounds: int) -> Figure:
+    truth = [each.case.supported for each in cases]
+    return replace(measures.calibration_error(scores, truth), rounds=rounds).figure()
 
 
 def _plain_area(cases: Sequence[_Weighed], scores: Sequence[float]) -> float:
@@ -383,14 +396,15 @@ def _plain_area(cases: Sequence[_Weighed], scores: Sequence[float]) -> float:
     return float(roc_auc_score([each.case.supported for each in cases], scores))
 
 
-def _figures(learned: Sequence[_Weighed], judged: Numbers, unseen: Sequence[_Weighed], model: _Model) -> JSON:
-    truth = [each.case.supported for each in learned]
+def _figures(
+    learned: Sequence[_Weighed], judged: Numbers, unseen: Sequence[_Weighed], model: _Model, rounds: int
+) -> JSON:
     far = [model.score(each) for each in unseen]
     return {
         "auroc_cross_validated": round(_plain_area(learned, list(judged)), 3),
-        "ece_cross_validated": round(calibration_error(list(judged), truth).value, 3),
+        "ece_cross_validated": round(_error(learned, list(judged), rounds).value, 3),
         "auroc_wice_unseen": round(_plain_area(unseen, far), 3),
-        "ece_wice_unseen": round(calibration_error(far, [each.case.supported for each in unseen]).value, 3),
+        "ece_wice_unseen": round(_error(unseen, far, rounds).value, 3),
     }
 
 
@@ -400,6 +414,7 @@ def _report(
     unseen: Sequence[_Weighed],
     model: _Model,
     weighed: Sequence[_Weighed],
+    rounds: int,
 ) -> str:
     lines = [
         "Learned from BEGIN (CC BY 4.0), from claims made of the sample's articles and from rewordings written",
@@ -413,19 +428,19 @@ def _report(
     said = {id(each): float(score) for each, score in zip(learned, judged, strict=True)}
     said |= {id(each): model.score(each) for each in unseen}
     sets = dict.fromkeys(each.case.of for each in weighed)
-    lines += [_row(of, [each for each in weighed if each.case.of == of], said) for of in sets]
+    lines += [_row(of, [each for each in weighed if each.case.of == of], said, rounds) for of in sets]
     return "\n".join([*lines, "", *_across(weighed), "", *_kinds(learned, said)])
 
 
-def _row(of: str, cases: Sequence[_Weighed], said: dict[int, float]) -> str:
+def _row(of: str, cases: Sequence[_Weighed], said: dict[int, float], rounds: int) -> str:
     scores = [said[id(each)] for each in cases]
     areas = [
-        _area(cases, [each.lexical for each in cases]),
-        _area(cases, [each.similar for each in cases]),
-        _area(cases, [each.lexical + each.similar for each in cases]),
-        _area(cases, scores),
+        _area(cases, [each.lexical for each in cases], rounds),
+        _area(cases, [each.similar for each in cases], rounds),
+        _area(cases, [each.lexical + each.similar for each in cases], rounds),
+        _area(cases, scores, rounds),
     ]
-    error = calibration_error(scores, [each.case.supported for each in cases])
+    error = _error(cases, scores, rounds)
     held = [share(sum(said[id(each)] < 0.5 for each in some), len(some)) for some in _halves(cases)]
     return f"| {of} | {len(cases)} | {' | '.join(map(_told, [*areas, error, *held]))} |"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from policies.types import JSON, Reason, Tier, to_json
 from tools.metrics import STEP_SECONDS
 from tools.models.mandate import Asked, Mandate
 from tools.models.ports import Data, Message, Models
+from tools.storable import storable
 from tools.storage import events, ledger, runs, vault
 from tools.storage.events import NewEvent
 from tools.storage.ledger import Decision
@@ -30,6 +32,8 @@ from tools.telemetry import names
 from tools.telemetry.spans import NOTHING, Span, here
 
 MOST_DECISIONS = STEPS_PER_ATTEMPT - 100
+LONGEST_OUTCOME = 200
+_KIND = re.compile("[A-Za-z][A-Za-z0-9_-]{0,39}")
 _FREE: Mapping[str, tuple[str, ...]] = {
     "note": ("text", "data"),
     "review.requested": ("draft", "reasons"),
@@ -125,7 +129,7 @@ class Attempt:
 
     def note(self, kind: str, data: JSON) -> None:
         """Buffer an event; those of workflows are for staff."""
-        self._notes.events.append(NewEvent(type=kind, data=data, audience="staff"))
+        self._notes.events.append(NewEvent(type=kind, data=storable(data), audience="staff"))
 
     def decide(self, node: str, kind: str, outcome: str, reasons: Sequence[Reason] = (), **grounds: Any) -> None:
         """Buffer a decision; it counts once it is committed."""
@@ -137,7 +141,7 @@ class Attempt:
         """Return a decision of this attempt, numbered after those before it."""
         if self._decided >= STEPS_PER_ATTEMPT:
             raise InputError(f"A workflow puts at most {MOST_DECISIONS} decisions on record in one go.")
-        body = {
+        body: JSON = {
             "actor": {"type": "assistant", "id": self.assistant, "version": self.version},
             "outcome": outcome,
             "reasons": [to_json(each) for each in reasons],
@@ -151,7 +155,7 @@ class Attempt:
         }
         step = self.run.epoch * STEPS_PER_ATTEMPT + self._decided
         self._decided += 1
-        return Decision(node=node, kind=kind, body=body, step=step)
+        return Decision(node=node, kind=kind, body=storable(body), step=step)
 
     def asked(self, asked: Asked) -> None:
         """Tell staff and ledger of a request to language models."""
@@ -187,7 +191,7 @@ class Attempt:
         """
         async with self._writing:
             notes, self._notes = self._notes, Notes()
-            last = Notes(events=list(new))
+            last = Notes(events=[replace(each, data=storable(each.data)) for each in new])
             found = await findings(self.finder, *texts([*notes.free, *last.free]))
 
             def work(tx: Tx) -> None:
@@ -226,6 +230,7 @@ class Context:
         """Put a decision on record."""
         if self.attempt._decided >= MOST_DECISIONS:
             raise InputError(f"A workflow puts at most {MOST_DECISIONS} decisions on record in one go.")
+        _require_words(kind, outcome)
         why = [Reason(code=f"workflow.{kind}", text=str(each)) for each in reasons]
         grounds = {} if confidence is None else {"confidence": float(confidence)}
         self.attempt.decide(self.attempt.at, f"workflow.{kind}", str(outcome), why, **grounds)
@@ -246,3 +251,20 @@ class Context:
     def key(self, name: str) -> str:
         """Return a key for one effect outside."""
         return key_of(self.run_id, name)
+
+
+def _require_words(kind: Any, outcome: Any) -> None:
+    """Make sure that what a decision is called is a word of the developer's, since the ledger keeps it for good.
+
+    Neither is told in the errors: they may be a person's data.
+    """
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+        raise InputError(
+            "The kind of a decision is no word: a letter, then up to 39 letters, digits, - and _.",
+            remedy="Name what is decided, always by the same word; what is particular belongs into the reasons.",
+        )
+    if len(str(outcome)) > LONGEST_OUTCOME:
+        raise InputError(
+            f"The outcome of a decision has more than {LONGEST_OUTCOME} characters.",
+            remedy="Say why in the reasons.",
+        )

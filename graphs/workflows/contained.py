@@ -1,24 +1,25 @@
 """Keeping what a developer's step raises inside its run: no step ends the process.
 
-asyncio hands SystemExit and KeyboardInterrupt to whoever runs the loop, from whichever task raises them, so they have
-to be caught in the very function that LangGraph makes a task of.
+asyncio hands SystemExit and KeyboardInterrupt to whoever runs the loop, from whichever task raises them, so they
+have to be caught in the very function that LangGraph makes a task of.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial, wraps
 from typing import Any
 
-import anyio
-from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel, RunnableSequence
+from langchain_core.runnables import Runnable, RunnableParallel
 from langchain_core.runnables.base import RunnableBindingBase
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
-from langgraph.utils.runnable import RunnableCallable
 
 _CONTAINED = "__handrail_contained__"
+_FUNCTIONS, _COROUTINES = ("func",), ("afunc", "coroutine")
+"""The names under which runnables of LangGraph and LangChain hold a developer's functions."""
 
 
 class StepBroke(RuntimeError):
@@ -26,19 +27,19 @@ class StepBroke(RuntimeError):
 
 
 def contain(graph: StateGraph[Any, Any, Any, Any]) -> None:
-    """Make every function of a graph raise nothing but ordinary errors; graphs inside it are done with it.
+    """Make the functions of a graph, and of graphs inside it, raise nothing but ordinary errors.
 
-    It is done in place and only once, however often a graph is used, since LangGraph looks at these objects to find
-    the graphs that are inside.
+    It is done in place, and once however often a graph is used: LangGraph looks at these very objects to find the
+    graphs that are inside.
     """
-    seen = set[int]()
+    seen = dict[int, Any]()
     left: list[Any] = [graph]
     while left:
         each = left.pop()
         if id(each) not in seen:
-            seen.add(id(each))
+            seen[id(each)] = each
             left.extend(_inside(each))
-            if isinstance(each, (RunnableCallable, RunnableLambda)):
+            if isinstance(each, Runnable):
                 _contain_functions(each)
 
 
@@ -52,22 +53,22 @@ def _inside(each: Any) -> Iterator[Any]:
             yield each.builder
         case Pregel():
             yield from (node.bound for node in each.nodes.values())
-        case RunnableSequence():
-            yield from each.steps
         case RunnableParallel():
             yield from each.steps__.values()
         case RunnableBindingBase():
             yield each.bound
-        case RunnableCallable() | RunnableLambda():
-            yield from (found for which in ("func", "afunc") for found in _called(getattr(each, which, None)))
+        case Runnable():
+            yield from getattr(each, "steps", ())
+            yield from getattr(each, "tools_by_name", {}).values()
+            for name in (*_FUNCTIONS, *_COROUTINES):
+                yield from _held(getattr(each, name, None))
 
 
-def _called(function: Any) -> Iterator[Any]:
-    """Yield the graphs that a function holds, since they run when it calls them."""
-    function = getattr(function, "__wrapped__", function)
-    named = getattr(getattr(function, "__code__", None), "co_names", ())
+def _held(function: Any) -> Iterator[Runnable[Any, Any]]:
+    """Yield the graphs and the like that a function names, since they run when it calls them."""
+    function = inspect.unwrap(function) if callable(function) else function
     known = getattr(function, "__globals__", {})
-    held = [known[name] for name in named if name in known]
+    held = [known[name] for name in getattr(function, "__code__", _held.__code__).co_names if name in known]
     for cell in getattr(function, "__closure__", None) or ():
         try:
             held.append(cell.cell_contents)
@@ -78,21 +79,23 @@ def _called(function: Any) -> Iterator[Any]:
 
 
 def _contain_functions(step: Any) -> None:
-    function, waiting = getattr(step, "func", None), getattr(step, "afunc", None)
-    if getattr(function or waiting, _CONTAINED, False):
-        return
-    safe = _contained(function) if function is not None else None
-    if safe is not None:
-        step.func = safe
-    if isinstance(waiting, partial):
-        # LangGraph's own: it runs the function in a thread, and is known as such by its being a partial.
-        args = [safe if each is function else each for each in waiting.args]
-        step.afunc = partial(waiting.func, *args, **waiting.keywords)
-    elif waiting is not None:
-        step.afunc = _contained_waiting(waiting)
+    function: Any = getattr(step, "func", None)
+    for name in _COROUTINES:
+        waiting: Any = getattr(step, name, None)
+        if isinstance(waiting, partial):
+            # LangGraph's own: it calls the function in a thread, and is told from others by its being a partial.
+            args = [_contained(each) if each is function else each for each in waiting.args]
+            setattr(step, name, wraps(waiting)(partial(waiting.func, *args, **waiting.keywords)))
+        elif inspect.iscoroutinefunction(waiting) or inspect.iscoroutinefunction(type(waiting).__call__):
+            setattr(step, name, _contained_waiting(waiting))
+    if callable(function) and not inspect.isgeneratorfunction(function):
+        step.func = _contained(function)
 
 
 def _contained(function: Callable[..., Any]) -> Callable[..., Any]:
+    if getattr(function, _CONTAINED, False):
+        return function
+
     @wraps(function)
     def call(*args: Any, **named: Any) -> Any:
         try:
@@ -105,6 +108,9 @@ def _contained(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _contained_waiting(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    if getattr(function, _CONTAINED, False):
+        return function
+
     @wraps(function)
     async def call(*args: Any, **named: Any) -> Any:
         try:

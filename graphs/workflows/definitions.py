@@ -17,6 +17,7 @@ from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel, ValidationError
 
+from graphs.workflows.contained import contain
 from graphs.workflows.plain import jsonable
 from policies.errors import ConfigError, HandrailError, InputError, NotFound
 from policies.folder import WorkflowEntry
@@ -196,8 +197,10 @@ def _require_fields(
 
 def _compiled(path: Path, line: int, builder: StateGraph[Any, Any, Any, Any]) -> Compiled:
     try:
-        return builder.compile()
+        graph = builder.compile()
     except Exception as error:
         raise ConfigError(
             f"{path}:{line}: the graph does not hold together: {error}", remedy="Mend its edges."
         ) from error
+    contain(builder)
+    return graph

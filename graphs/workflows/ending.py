@@ -6,7 +6,7 @@ Each is one transaction, and each is told.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import logging
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -22,16 +22,20 @@ from graphs.workflows.attempt import Attempt
 from graphs.workflows.definitions import Workflow
 from graphs.workflows.plain import canonical, jsonable, masked
 from graphs.writing import Findings
-from policies.errors import HandrailError
+from policies.errors import Fenced, HandrailError, Unavailable
 from policies.sections import Priority, Sla
 from policies.types import JSON, Reason, to_json
 from tools.jobs.ports import Jobs
+from tools.storable import storable
 from tools.storage import ledger, reviews, runs, workflows
 from tools.storage.events import NewEvent
 from tools.storage.store import Tx, stamp
 
+log = logging.getLogger("handrail.workflows")
 KIND = "workflow"
 """The kind of a workflow's reviews."""
+LARGEST_QUESTION = 64 * 1024
+"""Bytes of JSON; what is beyond it can't be shown to a person who is to decide."""
 _MARK = "__handrail_ask__"
 DECISION: JSON = {
     "type": "object",
@@ -88,14 +92,14 @@ def canonical_of(value: Any) -> str:
 def question_of(asked: Interrupt, workflow: Workflow) -> Question:
     """Return what ``ask``, or LangGraph's own ``interrupt``, was called with; raises ``BadQuestion``."""
     given = asked.value if isinstance(asked.value, dict) and _MARK in asked.value else None
-    plain = jsonable(given if given is not None else asked.value)
+    plain = _plain(asked.value)
     details = plain["details"] if given is not None else None if isinstance(plain, str) else plain
     text = plain[_MARK] if given is not None else plain if isinstance(plain, str) else "Look at this, please."
     told = plain if given is not None else {}
     priority = told.get("priority") or workflow.priority
     if priority not in get_args(Priority):
         raise BadQuestion(f"There is no priority {priority!r}.")
-    schema = jsonable(asked.response_schema) if asked.response_schema is not None else DECISION
+    schema = _plain(asked.response_schema) if asked.response_schema is not None else DECISION
     return Question(
         mark=mark_of(asked),
         text=str(text),
@@ -105,6 +109,18 @@ def question_of(asked: Interrupt, workflow: Workflow) -> Question:
         priority=priority,
         otherwise=_usable_answer(told.get("otherwise"), schema),
     )
+
+
+def _plain(asked: Any) -> Any:
+    """Return what a person is shown, or how they answer, as plain JSON that can be kept."""
+    plain = jsonable(asked)
+    size = len(orjson.dumps(plain))
+    if size > LARGEST_QUESTION:
+        raise BadQuestion(
+            f"What a person is asked has {size:,} bytes of JSON; there may be {LARGEST_QUESTION:,}.",
+            remedy="Show what they need to decide, and say where the rest is.",
+        )
+    return storable(plain)
 
 
 def _usable(schema: Any) -> JSON:
@@ -164,13 +180,24 @@ async def fail(attempt: Attempt, code: str, text: str, told: str | None = None) 
 
     ``text`` goes to the ledger for good; ``told`` goes to those who follow the run, personal data masked.
     """
+    try:
+        await _fail(attempt, code, text, told or text)
+    except (Fenced, Unavailable):
+        raise
+    except Exception as error:
+        # What it noted can't be kept, and is given up by now: the run ends once, with what is certain.
+        log.warning("run %s: what it noted can't be kept: %s", attempt.run.id, type(error).__name__)
+        await _fail(attempt, code, text, text)
+
+
+async def _fail(attempt: Attempt, code: str, text: str, told: str) -> None:
     reason = Reason(code=code, text=text)
-    data: Mapping[str, Any] = {"code": code, "message": told or text, "retryable": False}
+    data: JSON = {"code": code, "message": told, "retryable": False}
 
     def also(tx: Tx, _found: Findings) -> None:
         _close(tx, attempt, "failed", (reason,))
 
-    await attempt.commit([NewEvent(type="error", data=dict(data)), finished("failed")], also)
+    await attempt.commit([NewEvent(type="error", data=data), finished("failed")], also)
 
 
 def _close(

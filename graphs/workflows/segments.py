@@ -20,6 +20,7 @@ from graphs.tracing import segment_of
 from graphs.turn import STEPS_PER_ATTEMPT
 from graphs.views import revealed
 from graphs.workflows.attempt import Attempt, Context
+from graphs.workflows.contained import StepBroke
 from graphs.workflows.definitions import Compiled, Workflow
 from graphs.workflows.ending import BadQuestion, digests_of, fail, finish, mark_of, pause, question_of
 from graphs.workflows.sealed import SealedSaver
@@ -31,6 +32,7 @@ from tools.jobs.ports import Jobs
 from tools.metrics import SEGMENT_SECONDS
 from tools.models.mandate import Mandate
 from tools.models.ports import Account, Models
+from tools.storable import said_by
 from tools.storage import events, ledger, runs, workflows
 from tools.storage.checkpoints import Checkpoints
 from tools.storage.events import NewEvent
@@ -43,7 +45,6 @@ from tools.telemetry.spans import SILENCE, Span, Telemetry
 from tools.tracing import bound, note
 
 log = logging.getLogger("handrail.workflows")
-LONGEST_ERROR = 500
 
 
 class _Given(HandrailError):
@@ -148,7 +149,7 @@ class WorkflowSegments:
             raise
         except (_Given, BadQuestion) as error:
             await fail(attempt, error.code, error.message)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             await self._failed(attempt, workflow, error)
         return False
 
@@ -158,7 +159,7 @@ class WorkflowSegments:
         where = _where(cause, workflow)
         text = f"{attempt.at} failed: {type(cause).__name__}{where}."
         log.warning("run %s: the workflow %s: %s", attempt.run.id, workflow.name, text)
-        said = str(cause)[:LONGEST_ERROR]
+        said = said_by(cause)
         await fail(attempt, "workflow.failed", text, f"{text} It says: {said}" if said else None)
 
     async def _advance(self, attempt: Attempt, workflow: Workflow) -> bool:
@@ -297,7 +298,9 @@ def _append(tx: Tx, run: Run, kind: str, data: JSON) -> None:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return the first error in a group, which is what a step raised."""
+    """Return what a step raised: the first error in a group, or what would have ended the process."""
+    if isinstance(error, StepBroke) and error.__cause__ is not None:
+        return error.__cause__
     return _cause(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 

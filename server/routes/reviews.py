@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +16,8 @@ from policies.types import Principal
 from server.dependencies import Caller, Open
 from server.documentation import problems
 from server.replies import reply
-from server.schemas import AnswerToReview, Review, ReviewAnswer, Reviews
+from server.schemas import AnswerToReview, ApprovalAnswer, Review, ReviewAnswer, Reviews
+from tools.storage.reviews import APPROVE_ACTION
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 Status = Literal["open", "decided", "expired", "stale", "any"]
@@ -49,15 +50,26 @@ async def decide(review_id: str, body: AnswerToReview, product: Open, caller: Ca
     try:
         answer = ReviewAnswer.model_validate(body.root).model_dump(exclude_none=True)
     except ValidationError as error:
-        if not await _is_of_workflow(review_id, product, caller):
-            wrong = error.errors(include_url=False)
-            raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in wrong]) from error
+        kind = await _kind(review_id, product, caller)
+        if kind != "workflow":
+            raise _mistaken(body.root, error, kind) from error
         answer = body.root
     return reply(await product.service.decide(caller, review_id, answer))
 
 
-async def _is_of_workflow(review_id: str, product: Product, caller: Principal) -> bool:
-    """Whether a workflow asks, which says itself what a person may answer."""
+async def _kind(review_id: str, product: Product, caller: Principal) -> str | None:
+    """Return what is asked about: a workflow says itself what a person may answer."""
     with suppress(NotFound):
-        return (await product.service.get_review(caller, review_id)).kind == "workflow"
-    return False
+        return (await product.service.get_review(caller, review_id)).kind
+    return None
+
+
+def _mistaken(given: dict[str, Any], error: ValidationError, kind: str | None) -> RequestValidationError:
+    """Return what is wrong with an answer, in the words of what may be answered: an action is not edited."""
+    if kind == APPROVE_ACTION:
+        try:
+            ApprovalAnswer.model_validate(given)
+        except ValidationError as narrower:
+            error = narrower
+    wrong = error.errors(include_url=False)
+    return RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in wrong])

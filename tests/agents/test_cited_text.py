@@ -181,3 +181,36 @@ def test_a_mark_that_never_ends_is_read_in_linear_time() -> None:
         text.feed(" ")
     # Tried again at every blank, it takes half a minute.
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("All is free.Tents go back. [p1]", (said("All is free."), said("Tents go back.", "p1"))),
+        ("All is free!Tents go back. [p1]", (said("All is free!"), said("Tents go back.", "p1"))),
+        ("All is free!tents go back. [p1]", (said("All is free!"), said("tents go back.", "p1"))),
+        ("It takes 5 days.Tents go back. [p1]", (said("It takes 5 days."), said("Tents go back.", "p1"))),
+        ("Call us now\nTents go back. [p1]", (said("Call us now."), said("Tents go back.", "p1"))),
+        ("Call us now\r\nTents go back. [p1]", (said("Call us now."), said("Tents go back.", "p1"))),
+        ("Call us now\u2028Tents go back. [p1]", (said("Call us now."), said("Tents go back.", "p1"))),
+    ],
+)
+def test_what_is_glued_to_a_sentence_needs_a_mark_of_its_own(text: str, found: tuple[Cited, ...]) -> None:
+    assert read([text]) == (list(found), False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Take e.g.Tents to the U.S.A or U.S.Virgin Islands at 5 p.m.Monday.",
+        "See https://larkspur.shop/Info.Page?a=B&c!d or write to Help.Desk@Larkspur.shop.",
+        "It costs CA$14.95 or 1.5 times that.",
+        "A long sentence is\nmerely wrapped.",
+    ],
+)
+def test_addresses_short_forms_numbers_and_wrapped_lines_are_whole(text: str) -> None:
+    assert read([f"{text} [p1]"]) == ([said(text.replace("\n", " "), "p1")], False)
+
+
+def test_a_name_in_code_is_whole() -> None:
+    assert read(["Set `settings.Draft` first. [p1]"]) == ([said("Set settings.Draft first.", "p1")], False)

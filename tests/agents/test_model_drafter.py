@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from agents.drafter import DraftRequest, LocalDrafter
-from agents.model_drafter import ModelDrafter, support_in
+from agents.model_drafter import LONGEST_REPLY, MOST_SENTENCES, ModelDrafter, support_in
 from agents.prompts import load_prompt
 from evals.stub_model import Answer, serving
 from policies.types import Abstention, Autonomy, Citation, Passage, Route, Sentence, Turn
@@ -242,3 +242,14 @@ def test_two_sentences_are_quoted_where_one_does_not_hold_it_all() -> None:
 def test_a_passage_without_sentences_is_quoted_whole() -> None:
     plain: Passage = replace(TENTS, text="Final sale", sentences=(), end=110)
     assert support_in(plain, "It is on final sale.").quote == "Final sale"
+
+
+async def test_a_reply_ends_with_its_twelfth_sentence_and_nobody_reads_on() -> None:
+    found = await drafted_from(["".join(f"Tent {n} goes back. [p1]\n" for n in range(500))])
+    assert texts(found) == [f"Tent {n} goes back." for n in range(MOST_SENTENCES)]
+
+
+async def test_an_endless_reply_is_cut_and_what_is_whole_of_it_stays() -> None:
+    found = await drafted_from([f"Tents go back. [p1] {'and so on ' * LONGEST_REPLY}"])
+    assert texts(found) == ["Tents go back."]
+    assert texts(await drafted_from(["1" * 10 * LONGEST_REPLY])) == ["draft.cut"]

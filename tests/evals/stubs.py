@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
+from rich.console import Console
 
 from evals.cli import Asked, run_prepared
 from evals.fakes import Answer, StubTarget, stubbed
@@ -45,11 +46,20 @@ def prepared(path: Path, target: StubTarget) -> Prepared:
     return stubbed(load_suite(path), target)
 
 
-def run_stub(path: Path, out: Path, target: StubTarget, *, repeat: int = 1, resume: bool = False) -> RunReport:
+def run_stub(
+    path: Path,
+    out: Path,
+    target: StubTarget,
+    *,
+    repeat: int = 1,
+    resume: bool = False,
+    kept: bool = True,
+    screen: Console | None = None,
+) -> RunReport:
     """Run a suite over the stub into a folder, as the command does."""
     ready = prepared(path, target)
     run = begin_run(out, ready, {"repeat": repeat, "concurrency": 4}, resume=resume)
-    return run_prepared(ready, run, Asked(suites=[path], out=out), out)
+    return run_prepared(ready, run, Asked(suites=[path], out=out, kept=kept), out, screen)
 
 
 def done(run: Run) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ from evals.cli import FAILED_TO_RUN, GATE_FAILED, HELD, Asked, compare_command, 
 from evals.comparing import compare_metric, compare_runs
 from evals.fakes import StubTarget
 from evals.rows import Label, Row
-from evals.runs import open_run
+from evals.runs import CASES, HEAD, open_run
 from evals.scoring import sample
 from policies.errors import InputError
 from tests.evals.stubs import SUITE, right_but, run_stub, write_suite
@@ -56,9 +56,46 @@ def test_no_change_is_no_regression(tmp_path: Path) -> None:
 
 
 def test_what_moves_by_chance_alone_is_no_regression(tmp_path: Path) -> None:
-    """Other cases are wrong, but as many: the first twenty against the next nineteen."""
+    """Other cases are wrong, but as many: the first twenty against the next twenty-one."""
     one, two = compared(tmp_path, set(range(20)), set(range(20, 41)))
-    assert compare_runs(open_run(one), open_run(two)).regressions == []
+    found = compare_runs(open_run(one), open_run(two))
+    assert (found.regressions, found.differences[0].outcome) == ([], "not certain")
+
+
+def test_too_few_cases_to_be_certain_are_not_taken_for_no_change(tmp_path: Path) -> None:
+    one, two = compared(tmp_path, set(), set(range(4)), count=4)
+    shown = screen()
+    assert compare_command(one, two, None, shown) == HELD
+    printed = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "Too few cases to be certain of accuracy." in printed
+    assert "not certain" in printed
+    assert "no change" not in printed
+
+
+def test_a_small_difference_over_many_cases_is_no_change(tmp_path: Path) -> None:
+    one, two = compared(tmp_path, {1, 2}, {2, 3, 4}, count=300, suite=MANY)
+    found = {each.metric: each.outcome for each in compare_runs(open_run(one), open_run(two)).differences}
+    assert (found["accuracy"], found["cost"]) == ("no change", "no change")
+
+
+@pytest.mark.parametrize("command", ["score", "compare", "baseline"])
+def test_a_run_that_is_not_finished_is_not_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    one, two = compared(tmp_path, set(), set(), count=5)
+    head = orjson.loads((one / HEAD).read_bytes()) | {"status": "running"}
+    (one / HEAD).write_bytes(orjson.dumps(head))
+    cases = one / CASES
+    cases.write_bytes(b"".join(cases.read_bytes().splitlines(keepends=True)[:2]))
+    if command == "score":
+        code = score_command(one, ["balanced_accuracy"], None, screen())
+    elif command == "compare":
+        code = compare_command(two, one, None, screen())
+    else:
+        code = run_command(Asked(suites=[tmp_path / "suite.yaml"], out=tmp_path / "new", baseline=one), screen())
+    assert code == FAILED_TO_RUN
+    assert "a: the run is not finished; it holds 2 of 5 cases. Go on with the" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_improvement_is_told_and_is_no_regression(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ async def test_the_trained_head_can_be_served_and_says_what_it_learned_from(
     articles: Path, desks: Path, data: Path
 ) -> None:
     told: list[str] = []
-    trained = await train(data, HashingEncoder(), told.append, articles=articles, rewordings=desks)
+    trained = await train(data, HashingEncoder(), told.append, articles=articles, rewordings=desks, rounds=20)
     Weights(trained.head)
     weights = dict(zip(FEATURES, trained.head.arrays["weights"], strict=True))
     assert all(weight >= 0 if name in SPEAKING else weight <= 0 for name, weight in weights.items())

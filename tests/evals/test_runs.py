@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
 import orjson
 import pytest
+from rich.console import Console
 
 from evals.cases import Case, RouterCase
 from evals.fakes import StubTarget
@@ -20,8 +23,11 @@ from evals.rows import Label, Row, parse_row
 from evals.runner import CaseFailed
 from evals.runs import CASES, HEAD, begin_run, open_run
 from evals.targets.base import Observation
+from graphs.settings import SAMPLE
+from handrail.scaffold import write_assistant
 from policies.errors import ConfigError, InputError
 from tests.evals.stubs import SUITE, done, prepared, right_but, run_stub, write_suite
+from tools.assistants import load_assistant
 
 STUB = StubTarget(answer=right_but({3}))
 KILLED = """
@@ -117,6 +123,45 @@ def test_a_run_that_is_finished_is_not_run_again(tmp_path: Path) -> None:
     assert (report.figures["accuracy"].value, (out / HEAD).read_bytes()) == (0.8, before)
 
 
+def test_what_is_finished_is_shown_without_a_bar(tmp_path: Path) -> None:
+    path, out = write_suite(tmp_path, 5), tmp_path / "run"
+    assert "measuring" in shown(path, out)
+    again = shown(path, out)
+    assert again.startswith(f"{out} holds this run, finished; nothing is run again.")
+    assert again.count("\n") == 1
+
+
+def shown(path: Path, out: Path) -> str:
+    """Run a suite and return what was printed beside its results."""
+    screen = Console(file=io.StringIO(), width=200)
+    run_stub(path, out, STUB, screen=screen)
+    return screen.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+@dataclass
+class Interrupted(Counting):
+    """A stub at whose last case somebody presses Ctrl-C."""
+
+    async def run(self, case: Case[RouterCase]) -> Observation:
+        """Answer, or be interrupted and wait for what comes of it."""
+        if len(self.asked) == self.most:
+            signal.raise_signal(signal.SIGINT)
+            await anyio.sleep_forever()
+        return await super().run(case)
+
+
+@pytest.mark.parametrize(
+    ("kept", "then"), [(True, "the same command goes on"), (False, "nothing is kept without --out")]
+)
+def test_ctrl_c_says_how_far_it_came_and_what_becomes_of_it(tmp_path: Path, kept: bool, then: str) -> None:
+    path, out, screen = write_suite(tmp_path, 20), tmp_path / "run", Console(file=io.StringIO(), width=200)
+    with pytest.raises(KeyboardInterrupt):
+        run_stub(path, out, Interrupted(STUB, most=12), screen=screen, kept=kept)  # type: ignore[arg-type]
+    last = screen.file.getvalue().splitlines()[-1]  # type: ignore[attr-defined]
+    assert last == f"stub: stopped after 12 of 20; {then}."
+    assert run_stub(path, out, STUB).count == 20
+
+
 def test_a_line_that_was_cut_off_counts_as_not_run(tmp_path: Path) -> None:
     path, out = write_suite(tmp_path, 5), tmp_path / "run"
     run_stub(path, out, STUB)
@@ -153,6 +198,37 @@ def test_a_run_of_other_cases_or_another_suite_or_other_settings_is_refused(tmp_
     write_suite(tmp_path, 5)
     with pytest.raises(ConfigError, match="another assistant"):
         run_stub(path, out, STUB)
+
+
+ASSISTED = "name: stub\ntarget: {}\nassistant: shop\ndataset: cases.jsonl\nmetrics: [latency]\n"
+
+
+@pytest.mark.parametrize("target", ["router", "guard:injection", "conversation", "attack", "retriever"])
+def test_a_run_over_other_articles_is_refused(tmp_path: Path, target: str) -> None:
+    knowledge = tmp_path / "shop" / "knowledge"
+    write_assistant(tmp_path / "shop")
+    (knowledge / "hours.md").write_text("# Opening hours\n\nWe are open from nine to five.\n")
+    suite = ASSISTED.format(target)
+    if target == "retriever":
+        suite = suite.replace("assistant: shop", "knowledge: shop/knowledge")
+    path, out = write_suite(tmp_path, 5, suite), tmp_path / "run"
+    run_stub(path, out, STUB)
+    assert run_stub(path, out, STUB, resume=True).count == 5
+    (knowledge / "hours.md").rename(knowledge / "open.md")
+    with pytest.raises(ConfigError, match="holds a run with another knowledge"):
+        run_stub(path, out, STUB)
+    (knowledge / "hours.md").write_text("# Opening hours\n\nWe are open from nine to six.\n")
+    (knowledge / "open.md").unlink()
+    with pytest.raises(ConfigError, match="holds a run with another knowledge"):
+        run_stub(path, out, STUB)
+
+
+def test_a_suite_that_names_no_assistant_is_tied_to_the_articles_of_the_sample(tmp_path: Path) -> None:
+    suite = "name: stub\ntarget: guard:injection\ndataset: cases.jsonl\nmetrics: [latency]\n"
+    run_stub(write_suite(tmp_path, 2, suite), tmp_path / "run", STUB)
+    head = open_run(tmp_path / "run").head
+    assert set(head["digests"]) == {"suite", "cases", "knowledge"}
+    assert head["versions"]["assistant"] == load_assistant(SAMPLE).version
 
 
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
@@ -200,11 +276,11 @@ def test_a_run_that_was_killed_goes_on_without_repeating_a_case(tmp_path: Path) 
 def test_memory_does_not_grow_with_what_comes_out(tmp_path: Path) -> None:
     """Outputs of 20 MB and of 2 MB need the same memory: they go to the disk at once."""
     peaks = []
-    for size in (1_000, 10_000):
-        path = write_suite(tmp_path / str(size), 2_000)
+    for size in (5_000, 50_000):
+        path = write_suite(tmp_path / str(size), 400)
         tracemalloc.start()
         report = run_stub(path, tmp_path / f"run-{size}", StubTarget(answer=right_but(set()), filling="x" * size))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert report.count == 2_000
+        assert report.count == 400
     assert peaks[1] < peaks[0] + 2_000_000

@@ -207,6 +207,21 @@ async def test_a_refusal_goes_to_a_person_with_its_reason(opened: OpenCounter, a
 
 
 @pytest.mark.parametrize(
+    ("refuses", "kept"),
+    [("half \ud800 and null \x00", "half  and null "), ("x" * 5_000_000, "x" * 500)],
+    ids=["can't be kept", "too long"],
+)
+async def test_a_refusal_is_kept_whatever_it_says(
+    opened: OpenCounter, action: Made, refuses: str, kept: str
+) -> None:
+    async with opened(action(refuses=refuses)) as counter:
+        run = await counter.ask()
+        assert await counter.receipts(run) == [("resend", "refused", kept)]
+        [why] = (await counter.brief(run))["why"]
+    assert why["text"] == f"'resend' was refused, and nothing was done: {kept}"
+
+
+@pytest.mark.parametrize(
     "how", [{"fails": [OSError("gone")]}, {"hangs": True, "timeout": 0.05}], ids=["raises", "hangs"]
 )
 async def test_an_effect_that_breaks_is_not_tried_again(

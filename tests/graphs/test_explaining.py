@@ -15,6 +15,7 @@ UNDERSTOOD = "The message was understood to be about this: How tea is sent."
 SEARCHED = "The articles were searched."
 TAKEN = "The answer was taken from the articles “Delivery” and “Refunds”."
 GATED = "Each drafted sentence was compared with the articles."
+DRAWN = "Each drafted sentence was compared with what it was drawn from."
 CHECKED = "The whole was checked: whether it answers the message, and whether the rules allow it."
 SENT = "The answer was sent."
 
@@ -31,6 +32,11 @@ ROUTE = decision("route", "retrieve", intent="delivery", confidence=0.9)
 FOUND = decision("retrieve", "found", lineage=["doc_1:0", "doc_2:0"], index_version="idx_1")
 GATE = decision("gate", "passed", sentences=2)
 WHOLE = decision("verdict", "deliver", confidence=0.8)
+ASKED = decision("approval", "asked", "rule.require", action="refund")
+ASKED_SAYS = (
+    "A person was asked whether something may be done, because a rule of this assistant asks for a person in such "
+    "a case."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +50,7 @@ class Case:
     status: str = "finished"
     titles: tuple[str, ...] = ()
     asked_because: tuple[str, ...] = field(default=())
+    looked_up: bool = False
 
 
 def closed(outcome: str, *codes: str, node: str = "escalate") -> JSON:
@@ -66,11 +73,86 @@ CASES = [
         titles=("Delivery",),
         says=[
             UNDERSTOOD,
-            "The answer was taken from the article “Delivery”.",
             "What had to be looked up or done for it was done.",
-            "Each drafted sentence was compared with the articles; what they do not support was left out.",
+            "The answer was taken from the article “Delivery”.",
+            "Each drafted sentence was compared with the articles; what has no support there was left out.",
             CHECKED,
             SENT,
+        ],
+    ),
+    Case(
+        id="done once a person had approved it",
+        outcome="answered",
+        decisions=[
+            ROUTE,
+            FOUND,
+            decision("action", "done", action="order"),
+            ASKED,
+            decision("review", "approve", "review.approve", action="refund"),
+            decision("action", "done", action="refund"),
+            GATE,
+            WHOLE,
+        ],
+        looked_up=True,
+        says=[
+            UNDERSTOOD,
+            "What needed nobody's approval was looked up or done.",
+            ASKED_SAYS,
+            "A person approved it.",
+            "Then it was done.",
+            "The answer was taken from what was looked up or done for it.",
+            DRAWN,
+            CHECKED,
+            SENT,
+        ],
+    ),
+    Case(
+        id="approved and refused",
+        outcome="handed_over",
+        decisions=[
+            ROUTE,
+            ASKED,
+            decision("review", "approve", "review.approve", action="refund"),
+            decision("action", "refused", "act.refused", action="refund"),
+            closed("handed_over", "act.refused"),
+        ],
+        says=[
+            UNDERSTOOD,
+            ASKED_SAYS,
+            "A person approved it.",
+            "It was refused all the same, and nothing was done.",
+            "A person was asked to answer, because something that had to be done for it needs a person.",
+        ],
+    ),
+    Case(
+        id="approved and cut off",
+        outcome="handed_over",
+        decisions=[
+            ROUTE,
+            ASKED,
+            decision("review", "approve", "review.approve", action="refund"),
+            decision("action", "unknown", "act.unknown", action="refund"),
+            closed("handed_over", "act.unknown"),
+        ],
+        says=[
+            UNDERSTOOD,
+            ASKED_SAYS,
+            "A person approved it.",
+            "It was begun and could not be finished.",
+            "A person was asked to answer, because something that had to be done for it needs a person.",
+        ],
+    ),
+    Case(
+        id="waiting for an approval",
+        outcome=None,
+        status="waiting",
+        decisions=[ROUTE, FOUND, decision("action", "done", action="order"), ASKED],
+        says=[
+            UNDERSTOOD,
+            SEARCHED,
+            "What needed nobody's approval was looked up or done.",
+            ASKED_SAYS,
+            "It waits for that person now.",
         ],
     ),
     Case(
@@ -98,7 +180,7 @@ CASES = [
         says=[
             UNDERSTOOD,
             SEARCHED,
-            GATED,
+            DRAWN,
             CHECKED,
             "A person was asked to look before anything is sent, because a rule of this assistant asks for a "
             "person in such a case.",
@@ -241,6 +323,7 @@ def told(case: Case) -> Told:
         titles=case.titles,
         subjects={"delivery": "How tea is sent."},
         asked_because=case.asked_because,
+        looked_up=case.looked_up,
     )
 
 

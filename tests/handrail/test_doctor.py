@@ -95,7 +95,52 @@ def test_the_doctor_misses_a_models_key_and_names_the_models_that_have_theirs(
     assert told == (1, lacks + "needs none.")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-nothing")
     told = doctor_with(tmp_path / "other", HOSTED, tmp_path / "data")
-    assert told == (0, "✓ language models small: openai:gpt-4o-mini; they serve draft, route")
+    assert told == (
+        0,
+        "✓ language models small: openai:gpt-4o-mini; they serve draft, route; hosted elsewhere: "
+        "openai:gpt-4o-mini, and the policy gives no consent: no conversation without its own consent will be "
+        "shown to them",
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "consent"), [("", "true"), (", base_url: 'http://127.0.0.1:9/v1'", "false")], ids=["agreed", "here"]
+)
+def test_the_doctor_says_nothing_of_consent_that_is_given_or_not_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, consent: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-nothing")
+    write_assistant(tmp_path / "mine")
+    policy, about = tmp_path / "mine" / "policy.yaml", tmp_path / "mine" / "assistant.yaml"
+    policy.write_text(f"consent: {{third_party_llm: {consent}}}\n")
+    about.write_text(about.read_text() + f"models: {{small: {{name: 'openai:mine'{more}}}}}\n")
+    done = CliRunner().invoke(app, ["doctor", "--assistant", str(about.parent), "--data", str(tmp_path)])
+    assert done.stdout.splitlines()[6] == "✓ language models small: openai:mine; they serve no task"
+
+
+def test_the_doctor_tells_a_mistake_of_the_folder_once(tmp_path: Path) -> None:
+    write_assistant(tmp_path / "mine")
+    (tmp_path / "mine" / "policy.yaml").write_text("weather: fine\n")
+    done = CliRunner().invoke(app, ["doctor", "--assistant", str(tmp_path / "mine"), "--data", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.stdout.count("policy.yaml:1: weather:") == 1
+
+
+def test_the_doctor_names_tools_and_misses_one_that_an_intent_needs(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    write_assistant(folder)
+    words = ["doctor", "--assistant", str(folder), "--data", str(tmp_path / "data")]
+    assert "✓ no tools" in CliRunner().invoke(app, words).stdout.splitlines()
+    about = folder / "assistant.yaml"
+    about.write_text(about.read_text() + "tools: {look: actions.py}\n")
+    (folder / "actions.py").write_text(
+        'from handrail import tool\n\n\n@tool\ndef look() -> str:\n    """Look."""\n    return "seen"\n'
+    )
+    assert "✓ tools look" in CliRunner().invoke(app, words).stdout.splitlines()
+    (folder / "actions.py").write_text("look = 1\n")
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1
+    assert "tools.look: the function 'look' of" in done.stdout
 
 
 def doctor_over(url: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from graphs.settings import Settings
 from handrail.cli import app
 from handrail.door import require_served
 from handrail.scaffold import write_assistant
-from graphs.settings import Settings
 from tools.storage.lock import Serving, announced, owned
 
 URL = "http://127.0.0.1:9"

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from handrail.cli import app
+from tests.journeys.flows import write_errands
 from tests.journeys.shop import FILES
 
 POLICY = """\
@@ -100,6 +101,25 @@ def test_a_guard_that_is_off_finds_nothing_in_what_policy_says(folder: Path) -> 
     alone = folder.parent / "other.yaml"
     alone.write_text("answers: {delivery: Damn it.}\n")
     assert called("check", str(alone))[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("piece", "instead", "told"),
+    [
+        ("@graph(input=Errand, output=Done)\n", "", "errands.py has no function 'errand' marked with @graph"),
+        ("    return steps", "    return steps.compile()", "errand returns a CompiledStateGraph"),
+        ("def errand(", "def errands(", "errands.py has no function 'errand' marked with @graph"),
+    ],
+    ids=["no mark", "compiled", "renamed"],
+)
+def test_workflows_that_can_not_run_are_wrong(tmp_path: Path, piece: str, instead: str, told: str) -> None:
+    folder = write_errands(tmp_path / "errands")
+    assert called("check", str(folder)) == (0, f"{folder}: nothing is wrong.\n")
+    code = folder / "errands.py"
+    code.write_text(code.read_text().replace(piece, instead))
+    for path in (folder, folder / "assistant.yaml"):
+        exit_code, output = called("check", str(path))
+        assert (exit_code, told in output) == (1, True)
 
 
 def test_each_rule_is_explained_by_the_facts_it_used(folder: Path) -> None:

@@ -14,7 +14,7 @@ from policies.personal_data import mask
 from policies.rules import about_action, evaluate
 from policies.rulings import action_facts, route_facts
 from policies.types import Autonomy, Outcome, Route
-from tools.actions import Action, ActionRequest, TakesArguments
+from tools.actions import Action, ActionRequest, HasFacts, TakesArguments
 from tools.assistants import Assistant, load_assistant
 from tools.own_actions import load_actions
 
@@ -96,6 +96,16 @@ async def test_no_more_goes_back_than_was_paid(actions: dict[str, Action]) -> No
         ("Refund $1,200 for LO-10117", {"order": "LO-10117"}),
         ("Refund $40 or $50 for LO-10117", {"order": "LO-10117"}),
         ("Refund $0 for LO-10117", {"order": "LO-10117"}),
+        ("Refund $1 000 for LO-10117", {"order": "LO-10117"}),
+        ("Refund $100.00000001 for LO-10117", {"order": "LO-10117"}),
+        ("Refund $1e9 for LO-10117", {"order": "LO-10117"}),
+        ("Refund -$5 for LO-10117", {"order": "LO-10117"}),
+        ("Refund $-5 for LO-10117", {"order": "LO-10117"}),
+        ("Refund $2\u06649 for LO-10117", {"order": "LO-10117"}),
+        ("Refund 30 dollars for LO-10117, I paid $84.50", {"order": "LO-10117"}),
+        ("Refund 1,030 dollars for LO-10117", {"order": "LO-10117"}),
+        ("Refund 30 dollars for LO-10117", {"order": "LO-10117", "amount": 30.0}),
+        ("Refund $ 9\u200b0 for LO-10117\u200b2", {"order": "LO-101172", "amount": 90.0}),
         ("Refund 40 for my order", {}),
     ],
 )
@@ -129,9 +139,34 @@ def test_policy_on_messages_that_name_an_order(
     assert evaluate(rules, route_facts(text, found, customer={})).outcome is outcome
 
 
-@pytest.mark.parametrize(("amount", "asked"), [(100.0, []), (100.01, ["large-refund"]), (None, ["large-refund"])])
-def test_policy_on_refunds(assistant: Assistant, amount: float | None, asked: list[str]) -> None:
-    facts = action_facts("issue_refund", {} if amount is None else {"amount": amount})
+@pytest.mark.parametrize(
+    ("amount", "before", "asked"),
+    [
+        (100.0, 0, []),
+        (100.01, 0, ["large-refund"]),
+        (30.0, 99.0, ["large-refund"]),
+        (None, 0, ["large-refund"]),
+        (5.0, None, ["large-refund"]),
+    ],
+)
+def test_policy_on_refunds(
+    assistant: Assistant, amount: float | None, before: float | None, asked: list[str]
+) -> None:
+    standing = None if before is None else {"refunded": before}
+    facts = action_facts("issue_refund", {} if amount is None else {"amount": amount}, standing)
     ruling = evaluate(about_action(assistant.rules, "issue_refund"), facts)
     assert [reason.rule_id for reason in ruling.reasons] == asked
     assert about_action(assistant.rules, "start_return") == []
+
+
+async def test_what_was_refunded_before_is_known_and_may_not_have_changed(actions: dict[str, Action]) -> None:
+    refund = actions["issue_refund"]
+    assert isinstance(refund, HasFacts)
+    asked = replace(REQUEST, key="a", customer_id="trail-7", arguments={"order": "lo-10117", "amount": 40.0})
+    found = [await refund.facts(asked)]
+    await refund(replace(asked, facts={"refunded": 0.0}))
+    # A refund that is tried again does not count itself.
+    found += [await refund.facts(asked), await refund.facts(replace(asked, key="b"))]
+    assert found == [{"refunded": 0.0}, {"refunded": 0.0}, {"refunded": 40.0}]
+    with pytest.raises(Refused, match="at the same time"):
+        await refund(replace(asked, key="b", facts={"refunded": 0.0}))

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from handrail.door import Door
-from handrail.workflow import Line, read_lines, require_fitting, run_lines
+from handrail.workflow import Line, read_lines, require_fitting, run_lines, show_workflows
 from policies.errors import InputError
 
 pytestmark = pytest.mark.anyio
@@ -104,3 +104,14 @@ async def test_what_can_not_be_read_is_named(text: str, said: str, tmp_path: Pat
     with pytest.raises(InputError) as error:
         read_lines(path)
     assert said.format(path=path) in error.value.message
+
+
+async def test_workflows_are_listed_and_that_there_are_none_is_said() -> None:
+    said = StringIO()
+    errand = {"name": "errand", "description": "Runs one.", "input": {"required": ["end"]}}
+    show_workflows([], Console(file=said))
+    show_workflows([errand], Console(file=said))
+    assert said.getvalue().splitlines() == [
+        "This assistant has no workflows: assistant.yaml names none under `workflows`.",
+        "errand: Runs one. It needs: end.",
+    ]

@@ -8,14 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 
 from agents.arguments import LocalArguments
 from agents.model_arguments import ModelArguments
 from policies.errors import Conflict, InputError
-from policies.types import Autonomy
+from policies.types import JSON, Autonomy
 from tests.journeys.refunds import ACTIONS, LARGE, SENT, SMALL, Counter, opened, write_folder
-from tests.journeys.shop import NewPlace
+from tests.journeys.shop import NewPlace, served
 from tests.tools.models.requests import opened_scripts
 from tools.clock import FixedClock
 from tools.models.fakes import Reply, ScriptedModel
@@ -90,7 +91,9 @@ async def test_an_explanation_tells_of_the_approval_in_plain_words(counter: Coun
     await counter.decide(run, "approve")
     told = await audit.explanation(me, run)
     place = told.story.index(f"{asked}such a case.")
-    assert told.story[place + 1 :] == ["A person approved it.", "The answer was sent."]
+    assert told.story[place + 1 : place + 3] == ["A person approved it.", "Then it was done."]
+    assert told.story[place + 3].startswith("The answer was taken from ")
+    assert told.story[-1] == "The answer was sent."
     says = " ".join(each.says for each in told.details or [])
     assert "The action refund waits for a person's approval. Why: Over 50. [rule.require; rule large]" in says
     assert "The review whether refund may be done was answered: approve." in says
@@ -111,6 +114,18 @@ async def test_an_action_is_not_edited(counter: Counter) -> None:
     with pytest.raises(InputError, match="not edited"):
         await counter.decide(run, "edit", text="Send 600 euros")
     assert (await counter.review(run)).status == "open"
+    await counter.decide(run, "reject")
+
+
+async def test_an_answer_that_is_none_is_told_which_there_are(counter: Counter) -> None:
+    run = await counter.ask(LARGE)
+    path = f"/v1/reviews/{(await counter.review(run)).id}/decision"
+    async with served(counter.product) as (url, _), httpx.AsyncClient(base_url=url) as http:
+        refused = await http.post(path, json={"decision": "yes"})
+    assert (refused.status_code, refused.json()["errors"]) == (
+        422,
+        [{"in": "body", "pointer": "/decision", "detail": "Input should be 'approve' or 'reject'"}],
+    )
     await counter.decide(run, "reject")
 
 
@@ -177,21 +192,33 @@ async def test_a_rule_that_lacks_an_argument_counts_as_fired(counter: Counter) -
     assert ((await counter.ending(run))[0], counter.done) == ("handed_over", [])
 
 
-async def test_a_model_says_which_of_two_orders_is_meant_and_is_accounted_for(
-    folder: Path, new_place: NewPlace
-) -> None:
-    said = Reply(data={"arguments": [{"name": "order", "words": "T-8"}]})
+async def test_a_model_says_what_has_no_pattern_and_is_accounted_for(folder: Path, new_place: NewPlace) -> None:
+    said = Reply(data={"arguments": [{"name": "order", "words": "T-8"}, {"name": "member", "words": "true"}]})
     async with opened_scripts(small=ScriptedModel([said, said])) as models:
         filler = ModelArguments(LocalArguments(), models, ("small",))
         async with opened(folder, new_place(), arguments=filler, models=models) as counter:
-            consent = {"third_party_llm": True}
             service, me = counter.product.service, counter.product.principal
-            customer = {"attributes": {"member": True}}
-            conversation = await service.create_conversation(me, customer=customer, consent=consent)
-            run = await counter.ask("I have T-7 and T-8. Refund 20 euros for T-8", conversation.id)
-            [asked, *_] = await counter.decisions(run, "model")
-            assert (counter.done, (await counter.ending(run))[0]) == (["T-8 20 True"], "answered")
-            assert (asked["node"], asked["outcome"]) == ("act", "small")
+            endings = []
+            for text in ("Refund 20 euros for T-8, as a member", "I have T-7 and T-8. Refund 20 euros for T-8"):
+                customer: JSON = {"attributes": {}}
+                consent = {"third_party_llm": True}
+                conversation = await service.create_conversation(me, customer=customer, consent=consent)
+                run = await counter.ask(text, conversation.id)
+                [asked, *_] = await counter.decisions(run, "model")
+                assert (asked["node"], asked["outcome"]) == ("act", "small")
+                endings.append((await counter.ending(run))[0])
+            # Of two orders no model chooses one.
+            assert (counter.done, endings) == (["T-8 20 True"], ["answered", "handed_over"])
+
+
+@pytest.mark.parametrize("words", ["Do not refund 20 euros for T-7", "Refund 20 euros for T-7 if it broke"])
+async def test_a_person_is_asked_about_an_effect_that_the_message_denies_or_ties_to_something(
+    counter: Counter, words: str
+) -> None:
+    run = await counter.ask(words)
+    assert [each["code"] for each in (await counter.review(run)).reasons] == ["act.reserved"]
+    assert counter.done == []
+    await counter.decide(run, "reject")
 
 
 @pytest.mark.parametrize("autonomy", [Autonomy.REVIEW, Autonomy.SUGGEST])

@@ -235,7 +235,7 @@ async def test_what_a_gate_has_refused_does_not_leave_behind_a_placeholder(team:
     run = await team.ask(ASKED["draft"])
     told = await team.events(run["run_id"])
     refused = [data["reasons"][-1]["code"] for kind, data in told if kind == "guardrail"]
-    assert refused[:2] == ["guard.personal_data", "gate.placeholder"]
+    assert refused[:2] == ["gate.form", "gate.placeholder"]
     assert "ada@example.org" not in run["text"]
     assert [kind for kind, data in told if kind == "message.delta" and "ada@" in data["text"]] == []
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from policies.errors import ConfigError
-from tools.storage.lock import owned, running_server
+from tools.storage.lock import Serving, owned, running_server, serving
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERVE = "from graphs.settings import Settings; from server.run import serve; serve(Settings())"
@@ -60,12 +60,12 @@ def wait_until_ready(url: str) -> set[str]:
 
 
 def test_it_owns_its_data_and_ends_open_streams_in_order(
-    server: tuple[subprocess.Popen[str], str], tmp_path: Path
+    server: tuple[subprocess.Popen[str], str], assistant_folder: Path, tmp_path: Path
 ) -> None:
     process, url = server
     assert wait_until_ready(url) <= {"starting"}
     data = tmp_path / "data"
-    assert running_server(data) == url
+    assert serving(data) == Serving(url=url, assistant="tea-shop", folder=assistant_folder.resolve())
     with pytest.raises(ConfigError, match=f"Ask it at {url}"), owned(data):
         pass
     with httpx.Client(base_url=url, timeout=10) as http:

@@ -164,3 +164,60 @@ def test_a_pattern_sees_what_is_read_too() -> None:
 def test_an_entry_that_forbids_nothing_or_everything_is_told(entry: dict[str, object], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem.replace("[", r"\[").replace("]", r"\]")):
         ProhibitionEntry.model_validate(entry)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your return has been started.",
+        "Your card was charged.",
+        "I have cancelled your order.",
+        "We've updated your shipping address.",
+        "Your subscription has now been cancelled.",
+        "You have been unsubscribed.",
+        "Shipping costs CA$14.95; your card was charged.",
+    ],
+)
+def test_an_effect_may_be_claimed_only_as_what_is_cited_has_it(text: str) -> None:
+    assert judged(shipped(), text).reason.code == "guard.promises.claims-an-effect"
+    assert not flags(shipped(), text, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tell us your password to start a return.",
+        "Reply with your card number to start a return.",
+        "Please send us your full credit card number.",
+        "Email your password and PIN to us.",
+        "We need your card number and CVV.",
+        "Could you share your CVV with me?",
+        "What's your PIN?",
+        "Customers confirm their password by email.",
+        "Verify your card at larkspur-pay.example.",
+    ],
+)
+def test_secrets_are_never_asked_for_even_where_an_article_does(text: str) -> None:
+    assert judged(shipped(), text, text).reason.code == "guard.promises.asks-for-secrets"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Never send your card number by email.",
+        "We'll never ask for your password.",
+        "Your card is charged when your order ships.",
+        "Your card was charged when the order shipped.",
+        "Once your return has been started, print the label.",
+        "Enter your gift card number and PIN at checkout.",
+        "We will email you a link to reset your password.",
+        "Give us the last four digits of your card number.",
+        "Log in with your email address and password.",
+        "Your order has not been cancelled.",
+        "You are charged $2 per withdrawal.",
+        "Your order is confirmed by email.",
+        "Provide your current password and a new email address, and click Save.",
+    ],
+)
+def test_what_only_speaks_of_effects_and_secrets_passes(text: str) -> None:
+    assert not flags(shipped(), text)

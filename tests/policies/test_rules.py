@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from policies.expressions import FACTS, attributes_in, check_expression
 from policies.folder import RuleEntry
 from policies.rules import EFFECTS, STRICTNESS, Rule, RuleOutcome, amounts, compile_rule, evaluate
-from policies.rulings import after_check, after_route, action_facts, answer_facts, route_facts
+from policies.rulings import action_facts, after_check, after_route, answer_facts, route_facts
 from policies.types import Autonomy, Outcome, Reason, Route, Sentence
 
 EMPTY: dict[str, Any] = dict.fromkeys(FACTS, "") | {
@@ -261,10 +261,12 @@ def test_the_facts_of_a_message_are_those_documented() -> None:
     answered = answer_facts((Sentence(text="It is $7."),), 0.8)
     assert answered == {"reply": "It is $7.", "reply_amounts": [7.0], "sources": [], "support": 0.8}
     assert list(answered) == [name for name, fact in FACTS.items() if fact.only == "answer"]
-    done = action_facts("pay", {"amount": 5, "to": {"urgent": True, "shares": [1, "a"]}})
+    done = action_facts("pay", {"amount": 5, "to": {"urgent": True, "shares": [1, "a"]}}, {"paid": 2})
     assert done == {
         "action": "pay",
         "arguments": {"amount": 5.0, "to": {"urgent": True, "shares": [1.0, "a"]}},
+        "facts": {"paid": 2.0},
     }
+    assert "facts" not in action_facts("pay", {})
     assert isinstance(done["arguments"]["amount"], float)
     assert list(done) == [name for name, fact in FACTS.items() if fact.only == "action"]

@@ -97,6 +97,13 @@ guards:
 """
 
 
+def test_a_model_without_its_provider_is_told_how_one_is_written(folder: Path) -> None:
+    path = folder / "assistant.yaml"
+    path.write_text(path.read_text() + "models: {small: gpt-4o-mini}\n")
+    with pytest.raises(ConfigError, match=r"write provider:model, such as openai:gpt-4o-mini"):
+        load_assistant(folder)
+
+
 def test_what_the_files_say_of_each_other_is_checked(folder: Path) -> None:
     (folder / "policy.yaml").write_text(POLICY)
     with pytest.raises(ConfigError) as error:

@@ -18,7 +18,7 @@ from tests.journeys.shop import FILES
 from tools.actions import Action, ActionRequest, TakesArguments, parameters_of
 from tools.assistants import Assistant, load_assistant
 from tools.offers import require_known_arguments
-from tools.own_actions import LARGEST_RESULT, load_actions, result_of
+from tools.own_actions import LARGEST_RESULT, facts_from, load_actions, result_of
 
 pytestmark = pytest.mark.anyio
 
@@ -143,7 +143,12 @@ def release(action: Action) -> None:
     ("body", "kind", "says"),
     [
         ("raise Refused('Not today.')", Refused, "Not today."),
+        ("raise Refused('half \\ud800 and null \\x00')", Refused, "^half  and null $"),
+        ("raise Refused('word ' * 1_000_000)", Refused, "^(word ){98}word$"),
+        ("raise Refused('x' * 5_000_000)", Refused, "^x{500}$"),
         ("raise SystemExit(3)", RuntimeError, "end the process"),
+        ("raise KeyboardInterrupt", RuntimeError, "end the process"),
+        ("raise BaseException('odd')", RuntimeError, "end the process"),
         ("raise ValueError('bad')", ValueError, "bad"),
         (f"return 'x' * {LARGEST_RESULT}", ValueError, "at most"),
         ("return object()", ValueError, "at most"),
@@ -155,6 +160,23 @@ async def test_what_a_tool_raises(
     action = loaded(written(f"@tool\ndef act() -> object:\n    '''Do it.'''\n    {body}\n"), tmp_path)
     with pytest.raises(kind, match=says):
         await action(asked())
+
+
+async def test_a_refusal_whose_words_can_not_be_had_is_one_all_the_same(written: Written, tmp_path: Path) -> None:
+    code = """
+class Mute(Refused):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+@tool
+async def act() -> None:
+    "Do it."
+    raise Mute
+"""
+    action = loaded(written(code), tmp_path)
+    with pytest.raises(Refused) as refused:
+        await action(asked())
+    assert refused.value.message == ""
 
 
 async def test_arguments_of_an_earlier_version_that_do_not_fit_any_more_are_refused(
@@ -247,3 +269,39 @@ def test_a_rule_on_an_action_names_arguments_that_it_takes(written: Written, tmp
             ConfigError, match=r"policy\.yaml:7: rules\.0\.when: the tool 'act' takes no argument 'amuont'"
         ):
             require_known_arguments(loaded, load_actions(loaded, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("@tool(facts=known)\ndef act() -> None:\n    '''Do it.'''\n", "changes nothing"),
+        ("@tool(effect=True, facts=known)\ndef act() -> None:\n    '''Do it.'''\n", "ask for 'order'"),
+        ("@tool(effect=True, facts=3)\ndef act() -> None:\n    '''Do it.'''\n", "are no function"),
+    ],
+)
+def test_facts_that_can_not_be_asked_for_are_refused_on_load(
+    written: Written, tmp_path: Path, code: str, says: str
+) -> None:
+    known = "def known(order: str) -> dict[str, float]:\n    return {}\n"
+    with pytest.raises(ConfigError, match=says):
+        load_actions(written(known + code), tmp_path)
+
+
+@pytest.mark.parametrize("given", ["text", math.nan, math.inf, None, [1]])
+def test_facts_are_numbers_and_truth_values(given: Any) -> None:
+    assert facts_from({"a": 1, "b": True}) == {"a": 1, "b": True}
+    for wrong in (given, {"a": given}):
+        with pytest.raises(ValueError, match="fact"):
+            facts_from(wrong)
+
+
+def test_a_rule_asks_for_facts_where_there_are_any(written: Written, tmp_path: Path) -> None:
+    folder = written("@tool(effect=True)\ndef act() -> None:\n    '''Do it.'''\n").folder
+    rule = "{id: much, on: action, tool: act, effect: require, reason: Much., when: facts.sent > 5.0}"
+    policy = FILES["policy.yaml"]
+    (folder / "policy.yaml").write_text(f"rules:\n- {rule}\n{policy}")
+    intents = FILES["intents.yaml"].replace("  autonomy: auto\n", "  autonomy: auto\n  tools: [act]\n")
+    (folder / "intents.yaml").write_text(intents)
+    assistant = load_assistant(folder)
+    with pytest.raises(ConfigError, match=r"policy\.yaml:2: rules\.0\.when: the tool 'act' has no facts"):
+        require_known_arguments(assistant, load_actions(assistant, tmp_path))

@@ -111,8 +111,8 @@ class Weights:
         """Return how likely a claim is borne out.
 
         A claim that follows a sentence word for word is judged by what it changes. Any other may deny, or tell a
-        figure, of something else only in appearance: a doubt and no contradiction. ``firm`` says that it is
-        firmer than its sources, or looser.
+        figure, of something else only in appearance: a doubt and no contradiction, as is another word in the
+        place of one. ``firm`` says that it is firmer than its sources, or looser.
         """
         plain = self.plain(found.features)
         if laid is None or (found.follows and found.otherwise):
@@ -120,12 +120,13 @@ class Weights:
             return Supported(probability=plain * kept, otherwise=found.otherwise)
         likely = self._both(plain, laid.features)
         if found.follows:
-            return Supported(probability=max(plain, likely))
+            likely = max(plain, likely)
         otherwise = tuple(each for each in PLAIN if each in found.otherwise or (each == "strength" and firm))
         if otherwise:
             return Supported(probability=likely * self._contradicted, otherwise=otherwise)
-        doubts = tuple(each for each in DOUBTS if each in laid.doubts or each in found.otherwise)
-        return Supported(probability=min(likely, DOUBTED) if doubts else likely, doubts=doubts)
+        told = {"misplaced"} if found.replaced else set() if found.follows else {*DOUBTS}
+        doubts = tuple(each for each in DOUBTS if each in found.otherwise or each in told & {*laid.doubts})
+        return Supported(probability=_doubted(likely) if doubts else likely, doubts=doubts)
 
     def _both(self, plain: float, features: Numbers) -> float:
         """Return the mean, as odds, of what words say and what the alignment says."""
@@ -274,6 +275,12 @@ class GroundednessGuard:
         passages = list({each.passage_id: known[each.passage_id] for each in request.citations}.values())
         found = await self._groundedness.cited(request.text, passages)
         return _finding(1 - found.probability, _said(found))
+
+
+def _doubted(likely: float) -> float:
+    """Return what a doubt leaves of a probability: ``DOUBTED`` at most, and what is likelier stays so."""
+    least = UNSURE[0]
+    return likely if likely <= least else least + (likely - least) * (DOUBTED - least) / (1 - least)
 
 
 def _said(found: Supported) -> str:

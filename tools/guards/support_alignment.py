@@ -7,7 +7,7 @@ A word that the sources have counts 1, any other as much as the likest word ther
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.clauses import Clause, clauses
-from policies.quantities import FIGURE, opposite_bounds, quantities, told, value
+from policies.nouns import is_joint, may_modify, noun_ends
+from policies.quantities import FIGURE, Quantity, opposite_bounds, quantities, told, value
 from policies.roots import is_idle, root
 from tools.encoder.ports import Tokens, Vectors
 from tools.guards.token_head import words_of
@@ -36,8 +37,12 @@ OTHER_CLAUSE = 0.5
 """From here on a clause says no for yes, if it lies over the right one."""
 BOUNDED = 0.3
 """What such a difference counts where one side has a bound or an *only* instead of a denial."""
-CONTEXT = -0.1
+CONTEXT = -0.04
 """So much better fits another figure's company: the claim's figure is that of something else."""
+OTHER_NOUN = 0.5
+"""A noun that is less like any word than this is another thing."""
+TIED = 0.001
+"""Sentences that are so close are as good as each other."""
 AROUND, AROUND_TOLD = 5, 6
 """How many words a figure's company reaches to, in a claim and in a source."""
 
@@ -55,6 +60,34 @@ class Spelled:
     def roots(self) -> tuple[str, ...]:
         """The root of each word."""
         return tuple(root(word.lower()) for word, _ in self.words)
+
+    @cached_property
+    def told(self) -> frozenset[str]:
+        """What can be asked of a text: the keys of its figures, and its words."""
+        return told(self.text) | {f"w {each}" for each in self.roots}
+
+    @cached_property
+    def low(self) -> frozenset[str]:
+        """The roots of the words that begin with a small letter, and so are no names."""
+        pairs = zip(self.words, self.roots, strict=True)
+        return frozenset(name for (word, _), name in pairs if not word[0].isupper())
+
+    @cached_property
+    def adjacent(self) -> tuple[int, ...]:
+        """The first of each two words with nothing between them that may name one thing together."""
+        ends = [place + len(word) for word, place in self.words]
+        return tuple(
+            n
+            for n in range(len(ends) - 1)
+            if is_joint(self.text, ends[n], self.words[n + 1][1]) and may_modify(self.words[n][0])
+        )
+
+    @cached_property
+    def joined(self) -> tuple[int, ...]:
+        """Those of them that do, as *gift card* does: the second ends what follows a *the* or *your*."""
+        ends = noun_ends(self.text)
+        last = [self.words[n + 1] for n in self.adjacent]
+        return tuple(n for n, (word, place) in zip(self.adjacent, last, strict=True) if place + len(word) in ends)
 
     @cached_property
     def clauses(self) -> tuple[Clause, ...]:
@@ -104,8 +137,10 @@ def spelled(text: str, tokens: Tokens) -> Spelled:
 class _Grid:
     """Every word of a claim beside every word of its sources."""
 
-    def __init__(self, claim: Spelled, sources: Sequence[Spelled], above: frozenset[str]) -> None:
-        self.claim, self.sources, self.above = claim, sources, above
+    def __init__(self, claim: Spelled, sources: Sequence[Spelled], above: str) -> None:
+        self.claim, self.sources = claim, sources
+        self.above = frozenset(root(each) for each in re.findall(r"\w+", above.lower()))
+        self.told_above = told(above) | {f"w {each}" for each in self.above}
         self.sentence = np.repeat(np.arange(len(sources)), [len(each.words) for each in sources])
         self.starts = np.concatenate([[0], np.cumsum([len(each.words) for each in sources])[:-1]])
         self.roots = np.array([each for source in sources for each in source.roots], dtype=object)
@@ -143,9 +178,8 @@ class _Grid:
 def align(claim: Spelled, sources: Sequence[Spelled], vector: Vectors, vectors: Vectors, above: str) -> Aligned:
     """Lay a claim over its sources; ``vectors`` has a unit row for each of them."""
     near = (vectors @ vector).astype(np.float64)
-    heads = frozenset(root(each) for each in re.findall(r"\w+", above.lower()))
     sources = [each if each.words else _nothing(each, claim) for each in sources]
-    grid = _Grid(claim, sources, heads)
+    grid = _Grid(claim, sources, above)
     if not len(claim.telling):
         return Aligned(features=np.zeros(len(FEATURES)), doubts=(), lying=sources[int(near.argmax())].text)
     whole = grid.by_sentence.mean(axis=0)
@@ -259,17 +293,107 @@ def _is_misplaced(grid: _Grid, whole: Numbers) -> bool:
     """Say whether a figure or a name may be that of something else, or a bound be turned round."""
     if opposite_bounds(grid.claim.text, [each.text for each in grid.sources]):
         return True
-    return _figure_elsewhere(grid, whole) or _name_elsewhere(grid) or _in_other_company(grid)
+    if _figure_elsewhere(grid, whole) or _name_elsewhere(grid) or _in_other_company(grid):
+        return True
+    return _is_torn(grid) or _other_noun(grid) or _other_part(grid)
 
 
 def _figure_elsewhere(grid: _Grid, whole: Numbers) -> bool:
     """Say whether only sentences that its clause hardly lies over have a figure of the claim."""
     for each in quantities(grid.claim.text):
         lies = _lies(grid, each.text, whole)
-        holders = [n for n, source in enumerate(grid.sources) if not each.keys.isdisjoint(told(source.text))]
+        holders = [n for n, source in enumerate(grid.sources) if not each.keys.isdisjoint(source.told)]
         if holders and max(lies[holders]) - lies.max() < CONTEXT - 0.02:
             return True
+        if holders and any(_has_rival(grid, each, n) for n in np.flatnonzero(lies >= max(lies[holders])).tolist()):
+            return True
     return False
+
+
+def _has_rival(grid: _Grid, figure: Quantity, sentence: int) -> bool:
+    """Say whether a sentence has another figure of the same kind in place of one of the claim."""
+    source = grid.sources[sentence]
+    if not figure.keys.isdisjoint(source.told):
+        return False
+    others = (each for each in quantities(source.text) if each.kind == figure.kind)
+    return any(each.keys.isdisjoint(grid.claim.told) for each in others)
+
+
+def _is_torn(grid: _Grid) -> bool:
+    """Say whether no sentence has all figures and names together that a clause of the claim has."""
+    everywhere = frozenset().union(*(each.told for each in grid.sources))
+    low = {
+        name
+        for each in grid.sources
+        for (word, _), name in zip(each.words, each.roots, strict=True)
+        if not word[0].isupper()
+    }
+    for clause in grid.claim.clauses:
+        asked = [each.keys for each in quantities(clause.text)]
+        asked += [frozenset((f"w {name}",)) for name in _capital(grid, clause) if name not in low]
+        asked = [keys for keys in asked if keys.isdisjoint(grid.told_above) and not keys.isdisjoint(everywhere)]
+        if len(asked) > 1 and not any(_has_all(each, asked) for each in grid.sources):
+            return True
+    return False
+
+
+def _capital(grid: _Grid, clause: Clause) -> list[str]:
+    """Return the roots of a clause's words that have a capital letter."""
+    words = zip(grid.claim.words, grid.claim.roots, strict=True)
+    return [
+        name
+        for (word, place), name in words
+        if clause.start <= place < clause.end and word[0].isupper() and len(word) > 1 and not is_idle(word)
+    ]
+
+
+def _has_all(source: Spelled, asked: Sequence[frozenset[str]]) -> bool:
+    return not any(keys.isdisjoint(source.told) for keys in asked)
+
+
+def _other_noun(grid: _Grid) -> bool:
+    """Say whether a noun or a name is like nothing in the sentence that the rest of its clause lies over.
+
+    What the sources have nowhere may be another word for something in any of them.
+    """
+    ends = noun_ends(grid.claim.text)
+    return any(
+        _stands_alone(grid, row, rows)
+        for rows in _parts(grid)
+        if len(rows) > 2
+        for row in rows
+        if _is_noun(grid, int(grid.claim.telling[row]), ends)
+    )
+
+
+def _is_noun(grid: _Grid, n: int, ends: Collection[int]) -> bool:
+    """Say whether a word of the claim is a noun or a name, and no title or heading has it."""
+    word, place = grid.claim.words[n]
+    return grid.claim.roots[n] not in grid.above and (
+        place + len(word) in ends or (place > 0 and word[0].isupper())
+    )
+
+
+def _stands_alone(grid: _Grid, row: int, rows: NDArray[np.intp]) -> bool:
+    like = grid.by_sentence[row]
+    rest = grid.by_sentence[rows[rows != row]].mean(axis=0)
+    there = like[rest >= rest.max() - TIED].max() if like.max() >= 1.0 else like.max()
+    return bool(there < OTHER_NOUN)
+
+
+def _other_part(grid: _Grid) -> bool:
+    """Say whether one of two words that name a thing together stands for another one of the sources."""
+    claim = grid.claim
+    mine = [claim.roots[n : n + 2] for n in claim.joined]
+    known = {source.roots[n : n + 2] for source in grid.sources for n in source.adjacent}
+    stated = {source.roots[n : n + 2]: source for source in grid.sources for n in source.joined}
+    return any(
+        (pair[0] == other[0]) != (pair[1] == other[1]) and not set(pair) <= set(source.roots)
+        for pair in mine
+        if pair not in known
+        for other, source in stated.items()
+        if other not in mine
+    )
 
 
 def _lies(grid: _Grid, figure: str, whole: Numbers) -> Numbers:

@@ -87,6 +87,8 @@ class Weighed:
     """Which of ``OTHERWISE`` the claim states otherwise than its sources."""
     follows: bool
     """Whether it follows that sentence nearly word for word."""
+    replaced: bool = False
+    """Whether it does so with other words in the place of some."""
 
 
 @lru_cache(maxsize=4_096)
@@ -139,11 +141,13 @@ def weigh(claim: str, told: Sequence[str], claimed: Vectors, stating: Vectors, a
         **found,
     }
     numbers = np.array([values[name] for name in FEATURES])
+    changed = changes(claim, readings[best].text)
     return Weighed(
         features=numbers,
         nearest=best,
         otherwise=tuple(each for each in OTHERWISE if found[each]),
-        follows=values["run"] >= WHOLE_RUN or bool(changes(claim, readings[best].text)),
+        follows=values["run"] >= WHOLE_RUN or bool(changed),
+        replaced=any(each.said and each.stated for each in changed),
     )
 
 

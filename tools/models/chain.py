@@ -22,7 +22,7 @@ from tools.models import watching
 from tools.models.cache import ExactCache, cache_key
 from tools.models.client import Meter, ModelClient
 from tools.models.errors import ModelFailed
-from tools.models.faults import DEADLINE
+from tools.models.faults import DEADLINE, WRONG_KEY
 from tools.models.ports import Completion, Hold, ModelRequest, Piece, Spending, Tried, Usage
 from tools.models.prices import priced
 from tools.models.prompts import Prompt, to_prompt
@@ -35,6 +35,24 @@ PRIVATE_ONLY = "Only models marked private may read this."
 STOPS = ("local", "escalate")
 
 
+class _LockedOut:
+    """The models whose provider does not accept our key, which an operator must mend; shared by all requests."""
+
+    def __init__(self) -> None:
+        self._models: set[str] = set()
+
+    def first(self, model: str, code: str) -> bool:
+        """Whether this is a refused key, and the first since the model answered."""
+        new = code == WRONG_KEY and model not in self._models
+        if new:
+            self._models.add(model)
+        return new
+
+    def answered(self, model: str) -> None:
+        """Note that a model answered, so that the next refused key is told anew."""
+        self._models.discard(model)
+
+
 @dataclass
 class _Talk:
     """One request on its way along the chain."""
@@ -44,6 +62,7 @@ class _Talk:
     prompt: Prompt
     began: float
     until: float
+    locked_out: _LockedOut
     tried: list[Tried] = field(default_factory=list)
     used: Usage = field(default_factory=Usage)
     calls: int = 0
@@ -51,7 +70,8 @@ class _Talk:
 
     def gave_up(self, tier: Tier, model: str, code: str, text: str, calls: int = 0) -> None:
         watching.gave_up(tier, model, code)
-        log.info("no %s from %s (%s): %s %s", self.request.task, model or "no model", tier, code, text)
+        level = logging.WARNING if self.locked_out.first(model, code) else logging.INFO
+        log.log(level, "no %s from %s (%s): %s %s", self.request.task, model or "no model", tier, code, text)
         self.tried.append(Tried(tier=tier, model=model, code=code, text=text, calls=calls))
 
     def ended(self) -> Completion:
@@ -67,6 +87,7 @@ class _Talk:
 
     def answered(self, tier: Tier, settings: ModelSettings, meter: Meter) -> Completion:
         """Return what is said when a model answered, with all that was tried before."""
+        self.locked_out.answered(settings.name)
         first = self.began if meter.first_token is None else meter.first_token
         return replace(
             self.ended(),
@@ -107,6 +128,7 @@ class TieredModels:
         self._clients = clients
         self._spending = spending
         self._clock = clock
+        self._locked_out = _LockedOut()
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Yield the reply as it is written, as ``Models.stream`` says."""
@@ -177,7 +199,14 @@ class TieredModels:
         now = anyio.current_time()
         left = (request.deadline - self._clock.now()).total_seconds()
         prompt = to_prompt(request.messages)
-        return _Talk(request=request, schema=schema, prompt=prompt, began=now, until=now + left)
+        return _Talk(
+            request=request,
+            schema=schema,
+            prompt=prompt,
+            began=now,
+            until=now + left,
+            locked_out=self._locked_out,
+        )
 
     def _allowed(self, talk: _Talk) -> Iterator[tuple[Tier, ModelClient]]:
         """Yield the models of the chain that may read the request; the others count as tried."""

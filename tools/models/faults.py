@@ -17,6 +17,7 @@ from policies.errors import HandrailError
 BUSY = 429
 REFUSED = "model.refused"
 KEY = (401, 403)
+WRONG_KEY = "model.key"
 WORTH_A_RETRY = (408, 409, 425, BUSY)
 _CONNECTION = {
     "APIConnectionError",
@@ -104,7 +105,7 @@ def _of_status(status: int, after: float | None) -> Fault:
             code="model.rate_limited", text="It has no capacity (429).", after=after, blames=after is None
         )
     if status in KEY:
-        return Fault(code="model.key", text=f"It does not accept the key ({status}).", retry=False)
+        return Fault(code=WRONG_KEY, text=f"It does not accept the key ({status}).", retry=False)
     if status >= 500 or status in WORTH_A_RETRY:
         return Fault(code="model.failed", text=f"It failed ({status}).", after=after)
     return Fault(code=REFUSED, text=f"It refused the request ({status}).", retry=False, blames=False)

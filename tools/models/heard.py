@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, AIMessageChunk
 
 FINISHES = ("finish_reason", "stop_reason", "done_reason")
+LONGEST = 200_000
+"""No reply has more characters; one that has is left, so that it fills no memory."""
 CUT = Fault(code="model.cut", text="Its reply broke off.")
+ENDLESS = Fault(code="model.endless", text="Its reply did not end.", retry=False)
 EMPTY = Fault(code="model.empty", text="Its reply was empty.")
 
 
@@ -22,6 +25,7 @@ class Heard:
 
     def __init__(self) -> None:
         self._texts: list[str] = []
+        self._length = 0
         self._calls: AIMessageChunk | None = None
         self._usage: Usage | None = None
         self.finish = ""
@@ -42,7 +46,10 @@ class Heard:
         return calls_of(self._calls) if self._calls is not None else ()
 
     async def next_text(self, chunks: AsyncIterator[AIMessageChunk]) -> str | None:
-        """Return the next text that is not empty, or None at the end; a tool call that begins counts as one."""
+        """Return the next text that is not empty, or None at the end; a tool call that begins counts as one.
+
+        Raises ``CallFailed`` when the reply is longer than any may be.
+        """
         async for chunk in chunks:
             begun = self.said_anything
             text = self._take(chunk)
@@ -63,6 +70,9 @@ class Heard:
 
     def _take(self, chunk: AIMessageChunk) -> str:
         text = str(chunk.text)
+        self._length += len(text) + sum(len(each["args"] or "") for each in chunk.tool_call_chunks)
+        if self._length > LONGEST:
+            raise CallFailed(ENDLESS)
         if text:
             self._texts.append(text)
         if chunk.tool_call_chunks:

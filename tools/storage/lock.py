@@ -52,9 +52,7 @@ def owned(data: Path) -> Iterator[None]:
 
 
 @contextmanager
-def announced(
-    data: Path, url: str, *, assistant: str | None = None, folder: Path | None = None
-) -> Iterator[None]:
+def announced(data: Path, url: str, *, assistant: str | None = None, folder: Path | None = None) -> Iterator[None]:
     """Leave word, beside the lock that this process holds, of where it serves, and which assistant."""
     path = data / SERVER
     scratch = data / f"{SERVER}.new"
@@ -84,9 +82,7 @@ def serving(data: Path) -> Serving | None:
             return None
     except portalocker.LockException:
         folder = word.get("folder")
-        return Serving(
-            url=word["url"], assistant=word.get("assistant"), folder=Path(folder) if folder else None
-        )
+        return Serving(url=word["url"], assistant=word.get("assistant"), folder=Path(folder) if folder else None)
 
 
 def _lock(data: Path) -> portalocker.Lock:

@@ -19,9 +19,12 @@ from pydantic import Field
 from handrail import Found, Refused, ToolContext, tool
 
 Order = Annotated[str, Found(r"\bLO-\d{4,}\b", "an order number such as LO-10234")]
-Dollars = Annotated[
-    float, Field(gt=0, le=10_000), Found(r"\$\s?(\d+(?:\.\d{2})?)(?![\d,.]\d)", "an amount such as $40")
-]
+# The quantifiers give nothing back, so that no shorter amount is found where a longer one does not fit.
+AMOUNT = (
+    r"\$\s?+([-+]?+(?:\d++(?:\.\d\d)?+|\.\d++))"
+    r"|([-+]?+\d++(?:\.\d\d)?+)\s?+(?:dollars?|bucks|usd)\b(?!\s(?:and\s)?\d)"
+)
+Dollars = Annotated[float, Field(gt=0, le=10_000), Found(AMOUNT, "an amount such as $40")]
 
 SEED = Path(__file__).with_name("orders.csv")
 TABLES = """
@@ -62,18 +65,24 @@ def start_return(order: Order, context: ToolContext) -> dict[str, Any]:
         return {"say": [f"A return is open for order {found['order']}, with the return number {70_000 + number}."]}
 
 
-@tool(effect=True, idempotent=True)
+def refunded(order: Order, context: ToolContext) -> dict[str, float | bool]:
+    """Say how much was sent back for an order before, in dollars; what this refund itself sent does not count."""
+    with opened(context) as db:
+        return {"refunded": sent_back(db, order, context)}
+
+
+@tool(effect=True, idempotent=True, facts=refunded)
 def issue_refund(order: Order, amount: Dollars, context: ToolContext) -> dict[str, Any]:
     """Send money back for an order whose goods have come back."""
     with opened(context) as db:
         found = own(db, order, context)
         if db.execute("SELECT 1 FROM refunds WHERE key = ?", (context.key,)).fetchone() is None:
-            before = db.execute(
-                'SELECT total(amount) FROM refunds WHERE "order" = ?', (found["order"],)
-            ).fetchone()[0]
+            before = sent_back(db, order, context)
+            if before != context.facts.get("refunded", before):
+                raise Refused(f"Something else was sent back for order {found['order']} at the same time.")
             if not found["came_back"]:
                 raise Refused(f"Nothing of order {found['order']} has come back yet.")
-            if amount > found["total"] - before:
+            if round(amount, 2) > round(found["total"] - before, 2):
                 raise Refused(f"Order {found['order']} has ${found['total'] - before:.2f} left to send back.")
             db.execute("INSERT INTO refunds VALUES (?, ?, ?)", (context.key, found["order"], amount))
         return {
@@ -107,6 +116,14 @@ def looked_up(db: sqlite3.Connection, order: str, context: ToolContext) -> dict[
     if row is None or (context.customer_id and context.customer_id != row["customer"]):
         raise Refused(f"There is no order {order.upper()} of this customer.")
     return dict(row)
+
+
+def sent_back(db: sqlite3.Connection, order: str, context: ToolContext) -> float:
+    """Return what other refunds have sent back for an order."""
+    row = db.execute(
+        'SELECT total(amount) FROM refunds WHERE "order" = ? AND key != ?', (order.upper(), context.key)
+    ).fetchone()
+    return round(float(row[0]), 2)
 
 
 def own(db: sqlite3.Connection, order: str, context: ToolContext) -> dict[str, Any]:

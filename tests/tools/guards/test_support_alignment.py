@@ -14,6 +14,7 @@ SOURCES = (
     "Express parcels take 2 days and cost $18.",
     "Parcels are not delivered to Norway.",
     "The Bend store opens at nine.",
+    "The rest is paid out as a gift card.",
 )
 
 
@@ -40,6 +41,10 @@ async def test_a_claim_lies_over_the_sentences_that_have_its_words() -> None:
         pytest.param("Parcels are delivered to Norway.", ("denial",), id="a denial left out"),
         pytest.param("The Bend store never opens at nine.", ("denial",), id="a denial put in"),
         pytest.param("Express parcels take days and cost $5.", ("misplaced",), id="the price of something else"),
+        pytest.param("Norway parcels cost $18.", ("misplaced",), id="a name beside another's price"),
+        pytest.param("The rest is paid out as a credit card.", ("misplaced",), id="a part of a thing's name"),
+        pytest.param("The Bend manager opens at nine.", ("misplaced",), id="a noun that nothing is like"),
+        pytest.param("An Express parcel costs $18.", (), id="names and prices that belong together"),
         pytest.param("Saver parcels take at least 6 business days.", (), id="a bound that nobody stated"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -196,3 +197,19 @@ async def test_a_model_without_a_known_price_says_so() -> None:
     ) as models:
         completion = await models.complete(request())
     assert completion.usage == Usage(input_tokens=5, output_tokens=1, priced=False)
+
+
+async def test_a_refused_key_is_a_warning_once_until_the_model_answers(caplog: pytest.LogCaptureFixture) -> None:
+    refused, broken = Reply(fault=ScriptedFault(401)), Reply(fault=ScriptedFault(500))
+    small = ScriptedModel([refused, refused, broken, "Yes.", refused])
+    settings = {"small": quick("scripted:small", retries=0)}
+    with caplog.at_level(logging.INFO, "handrail.models"):
+        async with opened_scripts(settings=settings, small=small) as models:
+            for number in range(5):
+                await models.complete(request(tiers=("small",), prompt_version=f"p{number}"))
+    assert [(each.levelname, "model.key" in each.getMessage()) for each in caplog.records] == [
+        ("WARNING", True),
+        ("INFO", True),
+        ("INFO", False),
+        ("WARNING", True),
+    ]
