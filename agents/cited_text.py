@@ -27,7 +27,7 @@ _SLANTED = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]+?)(?<=\S)\*(?![\w*])")
 _SPACE = re.compile(r"\s+")
 _FINISHED = re.compile(r"[.!?…][\"'”’»)\]*_]*\s*$")
 _ENDS = ".!?…"
-_LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*(?![a-z\s])")
+_LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*(?![a-z\s])|(?<=[!?][^\S ])|(?<=[a-z]{2}\.[^\S ])")
 _GLUED = re.compile(
     r"(?<=[a-z0-9)%\]\"'”’»*_])[.!?…]++[\"'”’»)\]*_]*(?=[\"'“‘«(*_]*[A-Z])|(?<=[a-z]{2})[!?]++(?=[a-z])"
 )

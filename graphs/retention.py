@@ -66,9 +66,7 @@ async def erase_old_conversations(store: Store, assistant: Assistant) -> int:
 async def _erase_old_workflow_runs(store: Store, assistant: Assistant, before: str, actor: JSON) -> int:
     """Erase the assistant's runs of workflows that ended before a time, as conversations are; return how many."""
     total = 0
-    while found := await store.in_all_workspaces(
-        partial(workflows.old, assistant=assistant.name, before=before)
-    ):
+    while found := await store.in_all_workspaces(partial(workflows.old, assistant=assistant.name, before=before)):
         for workspace_id, run_id in found:
             erase = partial(erasure.erase, conversation_ids=[run_id], actor=actor, before=before)
             total += len(await store.in_workspace(workspace_id).write(erase))

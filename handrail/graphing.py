@@ -62,7 +62,7 @@ def ask(
     ``answer`` is a model, whose instance is returned, or a JSON Schema of an object; without it a person answers
     ``{"decision": "approve" | "reject", "note": ...}``. ``otherwise`` is what stands when nobody answers in time;
     without it the run ends as expired then. The step begins again from its top once the answer is there, so what
-    has effects comes after the question, or in another step.
+    has effects comes after the question, or in another step. A question has at most 64 KB, details included.
     """
     from langgraph.types import interrupt
 
@@ -90,7 +90,10 @@ class WorkflowContext(Protocol):
     def decide(
         self, kind: str, outcome: str, reasons: Sequence[str] = (), *, confidence: float | None = None
     ) -> None:
-        """Put a decision on record in the ledger, for good; personal data is masked."""
+        """Put a decision on record in the ledger, for good; personal data is masked.
+
+        ``kind`` is one word of up to 40 letters, digits, ``-`` and ``_``; ``outcome`` has up to 200 characters.
+        """
         ...
 
     async def complete(

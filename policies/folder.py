@@ -75,7 +75,7 @@ class ModelEntry(Strict):
     """``provider:model``."""
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
     key: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
-    """The environment variable that holds its key; without it the provider's usual one, or none with a base_url."""
+    """The environment variable that holds its key; else the provider's usual one, or none with a base_url."""
     private: bool | None = None
     """Whether what it reads stays with us, so that no consent is needed; left out, where it is served decides."""
     price: PriceEntry | None = None

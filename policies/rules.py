@@ -19,8 +19,8 @@ EFFECTS: dict[str, str] = {
     "block": "The customer reads `messages.blocked` and a person gets the conversation, in `queue` if named.",
     "escalate": "A person gets the conversation, in `queue` if named.",
     "review": "A person reads the answer before it leaves; not laxer than the intent's autonomy.",
-    "require": "A person must approve the action `tool` before it is done: the run waits for that, with the rule's "
-    "reason.",
+    "require": "A person must approve the action `tool` before it is done: the run waits for that, with the "
+    "rule's reason.",
     "say": "The answer is the text of `say`, or of the `template` named, and no draft; the intent's autonomy and "
     "the rules on the answer hold for it as for any other.",
 }
@@ -53,7 +53,7 @@ class Rule:
     queue: str | None = None
     say: str | None = None
     tool: str | None = None
-    """What it is about: the action that a person must approve, or the only one that a rule on actions holds for."""
+    """What it is about: the action that a person must approve, or the only one that a rule holds for."""
     program: Any = field(default=None, compare=False)
 
 

@@ -10,7 +10,6 @@ import re
 from typing import Any
 
 import anyio
-from jsonschema import Draft202012Validator
 from langchain_core.tools import BaseTool
 from langchain_mcp_adapters.client import MultiServerMCPClient
 from langchain_mcp_adapters.sessions import Connection, StdioConnection, StreamableHttpConnection
@@ -20,7 +19,12 @@ from policies.folder import ServerEntry, ServerTool
 from policies.types import JSON
 from tools.actions import Action, ActionRequest, Parameter
 from tools.assistants import Assistant, line_of
+from tools.imports import without
 from tools.own_actions import result_of
+
+# Its formats need a grammar whose import takes more than a second; no format is checked here.
+with without("rfc3987_syntax"):
+    from jsonschema import Draft202012Validator
 
 _NUMBERS = {"number": float, "integer": int}
 

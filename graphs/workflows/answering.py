@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jsonschema import Draft202012Validator
-
 from graphs.delivery import finished
 from graphs.turn import STEPS_PER_ATTEMPT
 from graphs.views import revealed
@@ -18,6 +16,7 @@ from graphs.writing import Findings
 from policies.errors import Conflict, InputError
 from policies.sla import LEVELS
 from policies.types import JSON, Reason, to_json
+from tools.imports import without
 from tools.jobs.ports import Jobs
 from tools.storage import events, ledger, reviews, runs, workflows
 from tools.storage.events import NewEvent
@@ -25,6 +24,10 @@ from tools.storage.ledger import Decision
 from tools.storage.reviews import Review
 from tools.storage.runs import Pending, Run
 from tools.storage.store import Tx, stamp
+
+# Its formats need a grammar whose import takes more than a second; no format is checked here.
+with without("rfc3987_syntax"):
+    from jsonschema import Draft202012Validator
 
 __all__ = ["KIND", "decide", "expire", "require_fitting"]
 

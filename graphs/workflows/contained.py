@@ -79,17 +79,19 @@ def _held(function: Any) -> Iterator[Runnable[Any, Any]]:
 
 
 def _contain_functions(step: Any) -> None:
-    function: Any = getattr(step, "func", None)
+    # Its own attributes alone: a binding has those of what it binds as well, and takes none.
+    own = vars(step)
+    function: Any = own.get("func")
     for name in _COROUTINES:
-        waiting: Any = getattr(step, name, None)
+        waiting: Any = own.get(name)
         if isinstance(waiting, partial):
             # LangGraph's own: it calls the function in a thread, and is told from others by its being a partial.
             args = [_contained(each) if each is function else each for each in waiting.args]
-            setattr(step, name, wraps(waiting)(partial(waiting.func, *args, **waiting.keywords)))
+            own[name] = wraps(waiting)(partial(waiting.func, *args, **waiting.keywords))
         elif inspect.iscoroutinefunction(waiting) or inspect.iscoroutinefunction(type(waiting).__call__):
-            setattr(step, name, _contained_waiting(waiting))
+            own[name] = _contained_waiting(waiting)
     if callable(function) and not inspect.isgeneratorfunction(function):
-        step.func = _contained(function)
+        own["func"] = _contained(function)
 
 
 def _contained(function: Callable[..., Any]) -> Callable[..., Any]:

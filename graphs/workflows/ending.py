@@ -12,8 +12,6 @@ from typing import Any, get_args
 
 import orjson
 import rfc8785
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from langgraph.types import Interrupt
 
 from graphs.delivery import finished
@@ -25,11 +23,17 @@ from graphs.writing import Findings
 from policies.errors import Fenced, HandrailError, Unavailable
 from policies.sections import Priority, Sla
 from policies.types import JSON, Reason, to_json
+from tools.imports import without
 from tools.jobs.ports import Jobs
 from tools.storable import storable
 from tools.storage import ledger, reviews, runs, workflows
 from tools.storage.events import NewEvent
 from tools.storage.store import Tx, stamp
+
+# Its formats need a grammar whose import takes more than a second; no format is checked here.
+with without("rfc3987_syntax"):
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
 
 log = logging.getLogger("handrail.workflows")
 KIND = "workflow"

@@ -192,6 +192,7 @@ def test_a_mark_that_never_ends_is_read_in_linear_time() -> None:
         ("It takes 5 days.Tents go back. [p1]", (said("It takes 5 days."), said("Tents go back.", "p1"))),
         ("Call us now\nTents go back. [p1]", (said("Call us now."), said("Tents go back.", "p1"))),
         ("Call us now\r\nTents go back. [p1]", (said("Call us now."), said("Tents go back.", "p1"))),
+        ("Call us now.\u2028tents go back. [p1]", (said("Call us now."), said("tents go back.", "p1"))),
         ("Call us now\u2028Tents go back. [p1]", (said("Call us now."), said("Tents go back.", "p1"))),
     ],
 )

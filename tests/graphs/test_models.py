@@ -69,7 +69,7 @@ def test_a_model_whose_own_variable_is_empty_is_told() -> None:
     ("text", "told"),
     [
         ("models: {medium: 'openai:x'}", "Input should be 'small' or 'large'"),
-        ("models: {small: gpt-4o}", "String should match pattern"),
+        ("models: {small: gpt-4o}", "write provider:model, such as openai:gpt-4o-mini"),
         ("models: {small: []}", "at least 1 item"),
         ("tasks: {draft: small}", "draft is given to small, which has no model; name one under `models`"),
         ("models: {small: 'openai:x'}\ntasks: {draft: [small, small]}", "is used twice"),
