@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -92,14 +93,15 @@ def test_a_chat_greets_and_ends_at_once(handrail: list[str], key: bytes, code: i
         shown += os.read(chat.stdout.fileno(), 4096)
     assert b"Assistant: Hello!" in shown
     os.write(keyboard, key)
-    _, errors = chat.communicate(timeout=5)
+    _, errors = chat.communicate(timeout=60)
     assert (chat.returncode, errors) == (code, b"")
     os.close(keyboard)
     os.close(terminal)
 
 
 def _own_terminal() -> None:
-    """Let Ctrl-C on standard input reach this process."""
+    """Let Ctrl-C on standard input reach this process, also below a shell that lets it be ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 

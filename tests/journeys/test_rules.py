@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from graphs import drafting
 from tests.journeys.shop import FILES, NewPlace, Shop, opener
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +52,10 @@ async def test_a_truth_value_is_no_number(ruled: Shop) -> None:
     assert (response.status_code, response.json()["code"]) == (400, "input.invalid")
 
 
-async def test_a_run_is_shown_whole_however_many_events_it_has(ruled: Shop) -> None:
+async def test_a_run_is_shown_whole_however_many_events_it_has(
+    ruled: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drafting, "MOST_SENTENCES", 600)
     ruled.drafter.script["at length"] = [f"S{number}." for number in range(510)]
     run = (await ruled.ask(await ruled.conversation(), "at length")).json()
     assert (run["outcome"], run["text"].split()[-1]) == ("answered", "S509.")

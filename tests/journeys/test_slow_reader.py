@@ -11,6 +11,7 @@ import anyio.to_thread
 import pytest
 from httpx_sse import aconnect_sse
 
+from policies import sentence_form
 from server import streams
 from tests.journeys.shop import OpenShop, Shop, take_until
 
@@ -23,8 +24,9 @@ SENTENCE = "Delivery takes three days. " * 16_000
 
 
 @pytest.fixture(name="own")
-async def own_fixture(open_shop: OpenShop) -> AsyncIterator[Shop]:
-    """Open a shop whose answers are long."""
+async def own_fixture(open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+    """Open a shop whose answers are long, in one sentence that would be refused for that elsewhere."""
+    monkeypatch.setattr(sentence_form, "LONGEST", len(SENTENCE))
     async with open_shop() as opened:
         opened.drafter.script[LONG] = (SENTENCE,)
         yield opened
