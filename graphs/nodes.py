@@ -177,8 +177,7 @@ def _source(passage: Passage) -> JSON:
 async def check(state: State, runtime: Context) -> State:
     """Check the whole: does it answer, does it hold together, do the rules on the whole allow it?"""
     turn = runtime.context
-    if turn.paid:
-        await turn.last()
+    await turn.keep()
     async with turn.step("check") as report:
         sentences = sentences_of(state)
         if not sentences:
@@ -264,6 +263,7 @@ def review_reason(answer: JSON, action: str | None = None) -> Reason:
 async def send(state: State, runtime: Context) -> State:
     """Deliver the answer."""
     turn = runtime.context
+    await turn.keep()
     outcome = "reviewed" if "answer" in state else "said" if "said" in state else "answered"
     return {"next": await deliver(turn, sentences_of(state), outcome)}
 
@@ -271,6 +271,7 @@ async def send(state: State, runtime: Context) -> State:
 async def escalate(state: State, runtime: Context) -> State:
     """Hand over to a person: one message to the customer, one brief."""
     turn = runtime.context
+    await turn.keep()
     policy = turn.team.assistant.policy
     async with turn.step("escalate") as report:
         request = EscalationRequest(

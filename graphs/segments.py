@@ -121,7 +121,7 @@ class Segments:
             await self._require_newer(workspace, claimed.run)
             log.info("run %s: it ended, or a newer attempt took over", claimed.run.id)
             return
-        if not waits and turn.lasts:
+        if not waits and turn.leaves_checkpoints:
             await self.prune(claimed.run.id)
 
     async def _require_newer(self, workspace: Workspace, claimed: Run) -> None:

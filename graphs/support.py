@@ -44,5 +44,6 @@ def build_support_graph() -> SupportGraph:
     return graph.compile()
 
 
-def _next(state: State) -> str:
+async def _next(state: State) -> str:
+    # LangGraph would put what does not wait into a thread, for every step.
     return state["next"]

@@ -77,7 +77,7 @@ class Turn:
     budget: BudgetOutcome = ENOUGH
     """The strictest of what the budgets have asked for in this attempt."""
     paid: bool = False
-    """Whether language models were called in this attempt."""
+    """Whether language models were called since another attempt could go on from here."""
     tiers: dict[str, Tier] = field(default_factory=dict)
     """Which tier did a task last, by its name."""
     _notes: Notes = field(default_factory=Notes)
@@ -165,10 +165,22 @@ class Turn:
         return not isinstance(self.saver, LateSaver) or self.saver.lasts
 
     async def last(self) -> None:
-        """Let another attempt go on from here: an effect is at hand, or a paid call would be repeated."""
+        """Let another attempt go on from here and from every later step: an effect is at hand."""
         if isinstance(self.saver, LateSaver) and not self.saver.lasts:
             await self.flush()
             await self.saver.last()
+
+    async def keep(self) -> None:
+        """Let another attempt go on from here, if models were called since one could: nothing is paid twice."""
+        if self.paid and isinstance(self.saver, LateSaver) and not self.saver.lasts:
+            self.paid = False
+            await self.flush()
+            await self.saver.keep()
+
+    @property
+    def leaves_checkpoints(self) -> bool:
+        """Whether the attempt has written any that must be pruned."""
+        return not isinstance(self.saver, LateSaver) or self.saver.kept
 
     def note(self, kind: str, data: JSON, *, staff: bool = False) -> None:
         """Buffer an event."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from policies.roots import root
@@ -103,8 +104,9 @@ _UNCOUNTED = re.compile(
 _POINTED = re.compile(r"\b(?:no|this|that|the|which|any|every|each|another|only|right|wrong|new|old)\s$", re.I)
 
 
+@lru_cache(maxsize=64)
 def facts(text: str) -> tuple[Fact, ...]:
-    """Return the figures of a text in order."""
+    """Return the figures of a text in order. Several checks read the same sentence, so the last ones are kept."""
     plain = text.translate(_PLAIN)
     found = (match for match in _PATTERN.finditer(plain) if not _uncounted(match, plain))
     return tuple(fact for match in found for fact in _read(match, text))

@@ -27,11 +27,12 @@ from tools.telemetry.spans import Attributes, span
 with without("rfc3987_syntax"), warnings.catch_warnings():
     # It builds command lines at import in a way that its own dependency has retired.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from guardrails import AsyncGuard
+    from guardrails.classes.history import Iteration
     from guardrails.settings import settings
     from guardrails.types import OnFailAction
     from guardrails.utils.hub_telemetry_utils import HubTelemetry
     from guardrails.validator_base import Validator, register_validator
+    from guardrails.validator_service import async_validate
     from guardrails_ai.types import FailResult, PassResult, ValidationResult
 
 log = logging.getLogger("handrail.guards")
@@ -41,6 +42,7 @@ settings.disable_tracing = True
 HubTelemetry._instance = object.__new__(HubTelemetry)
 
 PREFIX = "handrail"
+WHOLE = "$"
 CRASHED = "guard.crashed"
 REMEMBERED = 4_096
 """Passages whose findings are kept: the same ones are retrieved again and again."""
@@ -53,6 +55,7 @@ class _Rail(Validator):  # type: ignore[misc]  # untyped
         super().__init__(on_fail=OnFailAction.NOOP, use_local=True)
         self._guard = guard
         self._binding = binding
+        self._seconds = GUARD_SECONDS.labels(guard.name)
 
     async def async_validate(self, value: str, metadata: dict[str, Any]) -> ValidationResult:  # noqa: ARG002
         """Judge a text; what can't be judged, or not in time, has failed."""
@@ -76,7 +79,7 @@ class _Rail(Validator):  # type: ignore[misc]  # untyped
     async def _judged(self, request: GuardRequest) -> Finding:
         began = perf_counter()
         try:
-            with anyio.move_on_after(self._binding.seconds), GUARD_SECONDS.labels(self._guard.name).time():
+            with anyio.move_on_after(self._binding.seconds), self._seconds.time():
                 finding = await self._guard(request)
                 # What works in a thread, or without a pause, is not cut off: it comes late, which is failed too.
                 if perf_counter() - began < self._binding.seconds:
@@ -130,10 +133,9 @@ class Rails:
 
     async def _run(self, request: GuardRequest, findings: list[tuple[Binding, Finding]]) -> None:
         try:
-            # The library passes an empty text unread.
-            await self._rails[request.stage].validate(
-                request.text or " ", metadata={"request": request, "findings": findings}
-            )
+            # Its validators alone: what an ``AsyncGuard`` does around them is for texts that it asked a model for.
+            about = {"request": request, "findings": findings}
+            await async_validate(request.text, about, self._rails[request.stage], Iteration())
         except Exception:
             log.exception("the guards could not be run")
             findings.clear()
@@ -144,11 +146,9 @@ class Rails:
             self._recent.popitem(last=False)
 
 
-def _rail(guards: Mapping[str, Guard], bindings: Sequence[Binding]) -> AsyncGuard:
-    rail = AsyncGuard(history_max_length=1)
-    rail.use(*(_validator(guards[each.guard], each) for each in bindings))
-    rail.configure(allow_metrics_collection=False)
-    return rail
+def _rail(guards: Mapping[str, Guard], bindings: Sequence[Binding]) -> dict[str, list[_Rail]]:
+    """Return the validators of a place by what they judge, which is the whole text."""
+    return {WHOLE: [_validator(guards[each.guard], each) for each in bindings]}
 
 
 def _validator(guard: Guard, binding: Binding) -> _Rail:

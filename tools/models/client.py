@@ -197,11 +197,14 @@ class ModelClient:
                 if began >= until:
                     raise CallFailed(DEADLINE)
                 # A scope must not span a yield, so each step has its own.
+                late = began + min(left, until - began, left if heard.said_anything else first)
                 try:
-                    with anyio.fail_after(min(left, until - began, left if heard.said_anything else first)):
+                    with anyio.CancelScope(deadline=late) as waiting:
                         text = await heard.next_text(stream)
                 except TimeoutError:
                     raise self._too_late(began, until, heard.said_anything) from None
+                if waiting.cancelled_caught:
+                    raise self._too_late(began, until, heard.said_anything)
                 left = max(0.0, left - (anyio.current_time() - began))
                 if text is None:
                     return

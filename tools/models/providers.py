@@ -76,8 +76,13 @@ def _openai(settings: ModelSettings) -> Opened:
         "http_client": _idle(),
         "http_async_client": http,
         "use_responses_api": False,
+        # It would make a task of every chunk; we time them ourselves.
+        "stream_chunk_timeout": None,
     }
-    model = _made("langchain_openai", "ChatOpenAI", settings, arguments)
+    model: Any = _made("langchain_openai", "ChatOpenAI", settings, arguments)
+    from tools.models.openai_chunks import PlainCompletions
+
+    model.async_client = PlainCompletions(model.root_async_client)
     return Opened(model=model, close=http.aclose)
 
 

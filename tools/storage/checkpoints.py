@@ -136,17 +136,24 @@ class LateSaver(Saver):
         self._lasting = lasting
         self._run_id = run_id
         self._now: Saver = InMemorySaver(serde=lasting.serde)
+        self.kept = False
+        """Whether anything was written where it outlasts the process."""
 
     @property
     def lasts(self) -> bool:
         """Whether checkpoints are written where they outlast the process."""
         return self._now is self._lasting
 
+    async def keep(self) -> None:
+        """Write the newest checkpoint where it outlasts the process; those to come stay in memory."""
+        if not self.lasts:
+            self.kept = True
+            await keep(self._now, self._lasting, self._run_id)
+
     async def last(self) -> None:
         """Write the newest checkpoint, and from now on every one, where they outlast the process."""
-        if not self.lasts:
-            await keep(self._now, self._lasting, self._run_id)
-            self._now = self._lasting
+        await self.keep()
+        self._now = self._lasting
 
     def get_next_version(self, current: Any, channel: None) -> Any:
         """Return the version that follows; both places count alike."""

@@ -2,7 +2,7 @@
 
 A transaction is a plain function of a connection. The writer thread takes all functions that wait, runs each in
 a savepoint of one ``BEGIN IMMEDIATE`` transaction and commits once: under load, many turns share one sync to
-disk; alone, a write waits for nobody. A function that raises undoes its own savepoint only.
+disk; alone, a write waits for nobody. A function that raises undoes only what it has done itself.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from tools.storage.database import Database, Work, as_json, named
 T = TypeVar("T")
 
 GROUP_LIMIT = 64
+SYNC = "handrail_synchronous"
+"""Under this name a connection remembers what it was told of waiting for the disk."""
 READERS = 4
 PRAGMAS = (
     "journal_mode=WAL",
@@ -111,10 +113,14 @@ class SqliteDatabase:
         sync = "FULL" if any(job.durable for job in group) else "NORMAL"
         try:
             with self._writer.connect() as connection:
-                # Outside a transaction: SQLite does not change it inside one.
-                connection.connection.cursor().execute(f"PRAGMA synchronous={sync}")
+                if connection.info.get(SYNC) != sync:
+                    # Outside a transaction: SQLite does not change it inside one.
+                    connection.connection.cursor().execute(f"PRAGMA synchronous={sync}")
+                    connection.info[SYNC] = sync
                 with connection.begin():
-                    done = [_attempt(connection, job) for job in group]
+                    # What is alone needs no savepoint: it fails with its transaction.
+                    attempt = _attempt if len(group) > 1 else _alone
+                    done = [attempt(connection, job) for job in group]
         except Exception as error:
             failure = named(error)
             done = [(job, None, failure) for job in group]
@@ -123,6 +129,10 @@ class SqliteDatabase:
                 job.result.set_result(value)
             else:
                 job.result.set_exception(problem)
+
+
+def _alone(connection: Connection, job: _Job) -> tuple[_Job, Any, BaseException | None]:
+    return job, job.work(connection), None
 
 
 def _attempt(connection: Connection, job: _Job) -> tuple[_Job, Any, BaseException | None]:
