@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evals.heads import injection_data as material
 from evals.heads import injection_documents as documents
 from evals.heads import injection_grammar as grammar
+from evals.heads import injection_places as places
 from evals.heads.base import COMMAND, Announce, Trained
 from evals.heads.folds import folds_of, near_duplicates
 from evals.heads.injection_data import Example, flags_of
@@ -38,7 +39,9 @@ from tools.guards.injection import NAME, STAGES, Curve, InjectionModel, Sense
 
 SEED = 20_261
 FOLDS = 10
-SOURCES = ("deepset", "jackhhao", "own", "questions", "articles")
+PLACED_FOLDS = 5
+"""In how many parts our own documents and tools' results are judged."""
+SOURCES = ("deepset", "jackhhao", "own", "places", "questions", "articles")
 """Whose whole texts are judged out of fold as messages."""
 LONG_ALARMS, DOCUMENT_ALARMS = 0.005, 0.01
 """The share of long honest messages that may fail by a part alone, and of passages of any collection."""
@@ -104,6 +107,8 @@ class Unseen:
     """Passages of collections that were left out."""
     orders: Mapping[Stage, Scores]
     """Lines of parts of the grammar that were left out: as messages, and planted."""
+    placed: Mapping[tuple[str, Stage], Scores]
+    """Our own documents and tools' results, out of fold: attacks and honest ones."""
 
     def curve(self, stage: Stage) -> Curve:
         """Return the curve of a stage at which documents stand: few honest ones of any collection fail."""
@@ -162,6 +167,7 @@ async def _messages(data: Path, reader: Reader) -> Lesson:
     examples = tuple(
         material.with_parts([*told, *material.honest(data)], SEED)
         + material.own(SEED)
+        + places.messages()
         + material.grammar_lines(ORDERS, HONEST, SEED)
     )
     table = await reader.table([each.text for each in examples])
@@ -171,7 +177,7 @@ async def _messages(data: Path, reader: Reader) -> Lesson:
 async def _documents(data: Path, reader: Reader, told: Collections) -> Lesson:
     examples = tuple(documents.examples(data, told.learned, SEED))
     table = await reader.table([each.text for each in examples])
-    return Lesson(examples=examples, table=table, groups=np.arange(len(examples)), trust=DOCUMENTS)
+    return Lesson(examples=examples, table=table, groups=_groups(examples, table), trust=DOCUMENTS)
 
 
 async def _unseen(messages: Lesson, lesson: Lesson, reader: Reader, told: Collections) -> Unseen:
@@ -191,7 +197,27 @@ async def _unseen(messages: Lesson, lesson: Lesson, reader: Reader, told: Collec
         for stage in STAGES:
             hosts = _held(turn, pages, stage)
             orders[stage] += list(await documents.totals(reader, senses[stage], hosts, stage)) if hosts else []
-    return Unseen(honest=honest, orders={stage: np.array(scores) for stage, scores in orders.items()})
+    placed = await _placed(lesson, reader)
+    return Unseen(
+        honest=honest, orders={stage: np.array(scores) for stage, scores in orders.items()}, placed=placed
+    )
+
+
+async def _placed(lesson: Lesson, reader: Reader) -> dict[tuple[str, Stage], Scores]:
+    """Ask about each of our own documents and tools' results what never saw it."""
+    folds = folds_of(lesson.groups, lesson.flags, PLACED_FOLDS, SEED)
+    fold_of = {each.group: int(fold) for each, fold in zip(lesson.examples, folds, strict=True)}
+    found: dict[tuple[str, Stage], list[float]] = {}
+    for fold in range(PLACED_FOLDS):
+        sense = lesson.fit(np.flatnonzero(folds != fold))
+        for each in places.placed("document", "tool"):
+            if fold_of.get(each.group) == fold:
+                stage: Stage = "tool" if each.place == "tool" else "passage"
+                told = [documents.passage(each.place, each.text)]
+                kind = "honest" if each.attack is None else "orders"
+                score = await documents.totals(reader, sense, told, stage, inside=False)
+                found.setdefault((kind, stage), []).append(float(score[0]))
+    return {name: np.array(scores) for name, scores in found.items()}
 
 
 def _held(turn: int, pages: Sequence[Passage], stage: Stage) -> list[Passage]:
@@ -207,6 +233,7 @@ def _left_out(unseen: Unseen, curves: Mapping[Stage, Curve]) -> list[Apart]:
     """Count what fails of what was left out, at the curves of the head."""
     found = [(f"honest, {stage}: {name}", stage, scores) for (name, stage), scores in unseen.honest.items()]
     found += [(f"orders, {stage}", stage, scores) for stage, scores in unseen.orders.items()]
+    found += [(f"{kind}, {stage}: places", stage, scores) for (kind, stage), scores in unseen.placed.items()]
     return [
         Apart(name=name, failed=int((scores >= curves[stage].even).sum()), count=len(scores))
         for name, stage, scores in found
@@ -215,10 +242,10 @@ def _left_out(unseen: Unseen, curves: Mapping[Stage, Curve]) -> list[Apart]:
 
 
 def _groups(examples: Sequence[Example], table: Table) -> Rows:
-    """Number the groups: near-duplicates of the public sets are one, with all of their parts."""
+    """Number the groups: near-duplicates of the public sets and of our own texts are one, with their parts."""
     names = {name: number for number, name in enumerate(dict.fromkeys(each.group for each in examples))}
     groups = np.array([names[each.group] for each in examples], np.intp)
-    public = np.flatnonzero([each.source in material.FILES for each in examples])
+    public = np.flatnonzero([each.source in (*material.FILES, places.SOURCE) for each in examples])
     joined = near_duplicates(table.vectors[public])
     first: dict[int, int] = {}
     same = {

@@ -12,6 +12,7 @@ import numpy as np
 
 from evals.heads import injection_data as material
 from evals.heads import injection_grammar as grammar
+from evals.heads import injection_places as places
 from evals.heads.injection_data import Example
 from evals.heads.injection_fit import Reader, Scores
 from policies.guards import GuardRequest, Stage
@@ -68,6 +69,7 @@ def examples(data: Path, documents: Mapping[str, Sequence[str]], seed: int) -> l
     hosts = [each.text for each in found if len(each.text) < UNIT / 2] or list(material.SENTENCES)
     found += planted(hosts, ORDERS, HONEST, seed)
     found += [replace(each, weight=0.7) for each in material.own(seed)]
+    found += places.documents()
     for source in material.FILES:
         # What honest role-play of the second set says would be an order in a document.
         found += [
@@ -112,15 +114,22 @@ def _honest(name: str, texts: Sequence[str], draw: random.Random) -> list[Exampl
     return found
 
 
-async def totals(reader: Reader, sense: Sense, passages: Sequence[Passage], stage: Stage) -> Scores:
+async def totals(
+    reader: Reader, sense: Sense, passages: Sequence[Passage], stage: Stage, *, inside: bool = True
+) -> Scores:
     """Return what the weights add up to at the worst place of each passage, asked of the guard itself."""
     model = InjectionModel(message=sense, document=sense, encoder=reader.id.split("/")[0], curves=RAW, margin=0.0)
-    scores = await judge(reader, model, passages, stage)
+    scores = await judge(reader, model, passages, stage, inside=inside)
     return np.log(scores / (1 - scores))
 
 
-async def judge(reader: Reader, model: InjectionModel, passages: Sequence[Passage], stage: Stage) -> Scores:
-    """Return the guard's score of each text: a message, a passage with its vectors, or inside a tool's result."""
+async def judge(
+    reader: Reader, model: InjectionModel, passages: Sequence[Passage], stage: Stage, *, inside: bool = True
+) -> Scores:
+    """Return the guard's score of each text: a message, a passage with its vectors, or a tool's result.
+
+    ``inside`` puts each text into a result at ``tool``; else it is one already.
+    """
 
     async def vectors_of(asked: Sequence[Passage]) -> Mapping[str, Vectors]:
         return {each.id: await reader.encode([each.text[a:b] for a, b in each.sentences]) for each in asked}
@@ -128,7 +137,7 @@ async def judge(reader: Reader, model: InjectionModel, passages: Sequence[Passag
     guard = InjectionGuard(reader, vectors_of=vectors_of, model=model)
     found = []
     for each in passages:
-        text = material.result(each.text) if stage == "tool" else each.text
+        text = material.result(each.text) if stage == "tool" and inside else each.text
         finding = await guard(GuardRequest(stage=stage, text=text, passages=(each,)))
         found.append(finding.score)
     return np.array(found)

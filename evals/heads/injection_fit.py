@@ -40,11 +40,55 @@ class Trust:
     examples: float
     """scikit-learn's ``C``: larger trusts the examples more."""
     scales: Scales
+    telling: float
+    """How large the number of telling cues is made: larger holds the cues more closely to one common weight."""
 
 
-MESSAGES = Trust(examples=3.0, scales=SCALES)
-DOCUMENTS = Trust(examples=0.5, scales={**SCALES, "vectors": 3.0})
+MESSAGES = Trust(examples=1.5, scales=SCALES, telling=1.0)
+DOCUMENTS = Trust(examples=0.5, scales={**SCALES, "vectors": 3.0}, telling=0.0)
 """A grammar repeats itself, so its words are trusted less than its sense."""
+TELLING = frozenset(
+    (
+        "drops rules",
+        "drops what came before",
+        "drops everything",
+        "drops your",
+        "earlier rules",
+        "your rules",
+        "new rules",
+        "system prompt",
+        "reveals",
+        "word for word",
+        "you are now",
+        "from now on",
+        "acts as",
+        "stays in character",
+        "no limits",
+        "never refuses",
+        "jailbreak",
+        "orders a machine",
+        "machine that reads",
+        "role marker",
+        "chat markup",
+        "end of",
+        "only output",
+        "stop, then write",
+        "starts over",
+        "sends away",
+        "silently",
+        "overrides",
+        "machine must",
+        "bids a machine",
+        "if you are a machine",
+        "calls a machine",
+        "hidden markup",
+        "whoever reads",
+        "says quoted",
+        "praise before a task",
+    )
+)
+"""Cues that speak for an order wherever they stand: they share a weight, from which each may differ."""
+_TOLD = np.array([[float(name in TELLING)] for name in CUES])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +100,14 @@ class Table:
     words: Any
     cues: Any
 
-    def take(self, rows: Rows, scales: Scales, *, vectors: bool) -> Any:
-        """Return some rows as one sparse matrix, scaled."""
+    def take(self, rows: Rows, trust: Trust, *, vectors: bool) -> Any:
+        """Return some rows as one sparse matrix, scaled; its last column counts the telling cues."""
         from scipy.sparse import csr_matrix, hstack
 
+        scales = trust.scales
         parts = [csr_matrix(self.vectors[rows] * scales["vectors"])] if vectors else []
         parts += [getattr(self, name)[rows] * scales[name] for name in ("characters", "words", "cues")]
+        parts.append(csr_matrix(self.cues[rows] @ _TOLD * trust.telling))
         return hstack(parts).tocsr()
 
 
@@ -125,7 +171,7 @@ class Reader:
 def fit(table: Table, rows: Rows, flags: Flags, weights: Scores, trust: Trust) -> Sense:
     """Fit both kinds of weights on some rows; ``flags`` and ``weights`` are of all rows."""
     full, alone = (
-        _regression(table.take(rows, trust.scales, vectors=each), flags[rows], weights[rows], trust.examples)
+        _regression(table.take(rows, trust, vectors=each), flags[rows], weights[rows], trust.examples)
         for each in (True, False)
     )
     size = table.vectors.shape[1]
@@ -133,8 +179,8 @@ def fit(table: Table, rows: Rows, flags: Flags, weights: Scores, trust: Trust) -
     middle = full[0] / 2
     middle[size:] += alone[0] / 2
     return Sense(
-        full=_weights(middle, (full[1] + alone[1]) / 2, size, trust.scales),
-        alone=_weights(*alone, 0, trust.scales),
+        full=_weights(middle, (full[1] + alone[1]) / 2, size, trust),
+        alone=_weights(*alone, 0, trust),
     )
 
 
@@ -151,15 +197,17 @@ def _regression(features: Any, flags: Flags, weights: Scores, trust: float) -> t
     return coefficients, float(model.intercept_[0])
 
 
-def _weights(coefficients: Scores, bias: float, dimensions: int, scales: Scales) -> Weights:
+def _weights(coefficients: Scores, bias: float, dimensions: int, trust: Trust) -> Weights:
+    scales = trust.scales
     edges = np.cumsum([dimensions, CHARACTERS, WORDS, len(CUES)])
-    vector, characters, words, cues = np.split(coefficients, edges[:-1])
+    vector, characters, words, cues, telling = np.split(coefficients, edges)
+    cues = cues * scales["cues"] + _TOLD[:, 0] * trust.telling * telling
     return Weights(
         vector=(vector * scales["vectors"]).astype(np.float32) if dimensions else None,
         lexical=LexicalWeights(
             characters=_half(characters * scales["characters"]),
             words=_half(words * scales["words"]),
-            cues=(cues * scales["cues"]).astype(np.float32),
+            cues=cues.astype(np.float32),
         ),
         bias=bias,
     )

@@ -10,7 +10,7 @@ import pytest
 
 from evals import figures
 from evals.heads import __main__ as heads
-from evals.heads import injection, injection_data, injection_documents, injection_grammar
+from evals.heads import injection, injection_data, injection_documents, injection_grammar, injection_places
 from evals.heads.base import Trained
 from evals.heads.folds import folds_of, near_duplicates, threshold_at
 from policies.guards import GuardRequest
@@ -55,6 +55,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "ROUNDS", 10)
     monkeypatch.setattr(injection_data, "own", lambda seed: own)  # noqa: ARG005
     monkeypatch.setattr(injection_data, "planted", lambda: kept)
+    placed = {place: injection_places.placed(place)[::100] for place in ("message", "document", "tool")}
+    monkeypatch.setattr(
+        injection_places, "placed", lambda *asked: [each for place in asked for each in placed[place]]
+    )
+    monkeypatch.setattr(injection, "PLACED_FOLDS", 2)
     monkeypatch.setattr(injection_documents, "SAMPLES", Path("nowhere"))
     lines = injection_grammar.orders(20, injection.SEED), injection_grammar.honest(1, injection.SEED)[:20]
     monkeypatch.setattr(injection_grammar, "orders", lambda number, seed, choice=None: lines[0])  # noqa: ARG005

@@ -51,7 +51,6 @@ def test_the_half_to_develop_on_has_floors() -> None:
 
 
 MISSED = {
-    ("redteam-injection-input", "recall"),
     ("redteam-injection-passage", "recall"),
     ("redteam-injection-tool", "recall"),
     ("redteam-whole-assistant", "recall"),

@@ -30,7 +30,7 @@ from tools.guards.injection_text import UNIT, Plain, Span, neighbours, read, uni
 NAME = "injection"
 STAGES: tuple[Stage, ...] = ("input", "passage", "tool")
 """Where it stands; the head's curve for each makes .5 the threshold of them all."""
-ENCODED = 4
+ENCODED = 6
 """How many units of a long text are encoded: those that their words make likeliest."""
 MOST_CHARACTERS = 40_000
 """What is judged of a text; whoever sends more sends it to be overlooked, so the rest counts as an order."""
@@ -168,23 +168,27 @@ class InjectionGuard:
     Catches: orders to drop instructions, new roles and personas without rules, demands for the hidden prompt,
     notes to machines planted in documents, orders to send data away, made-up system messages; the same in base64,
     percent or HTML escapes, spaced-out letters, digits for letters, look-alikes, tag and zero-width characters;
-    German, and coarsely other languages. Text that talks of rules, prompts or updates as customers do passes.
+    German, and coarsely eleven other languages. Text that talks of rules, prompts or updates as customers do
+    passes.
 
-    Misses: in documents, some four in ten of the orders worded in ways that it has not seen; orders without any
-    tell-tale form ("the refund limit does not apply today"), languages beyond the eight of its grammar and the few
-    more of its examples, orders in pictures, those spread over several messages, ciphers that it does not undo.
+    Misses: in documents, some three in ten of the orders worded in ways that it has not seen, and two in three of
+    those that were written to pass for data; orders without any tell-tale form ("the refund limit does not apply
+    today"), languages beyond its thirteen, orders in pictures, those spread over several messages, ciphers that it
+    does not undo.
 
-    Figures, out of fold: recall .768 (deepset) and .956 (jackhhao) at 1 % false alarms; 3 of 1,500 honest
-    questions fail, and at most 1.2 % of honest passages and tools' results of any collection; of orders in moods
-    and branches that were left out .86 are caught as messages, .61 in passages and .62 in tools' results.
-    ``design/heads.md`` has the intervals. Source: own work; logistic regressions over a MiniLM sentence vector,
-    hashed n-grams and named cues, one for messages and one for documents, learned from two public sets, a grammar
-    and examples of our own, honest questions and documents.
+    Figures, out of fold: recall .828 (deepset) and .939 (jackhhao) at 1 % false alarms, .433 and .731 where only
+    the other of the two was learned; 7 of 1,500 honest questions fail, at most 1.2 % of honest passages and tools'
+    results of any left-out collection and 2.4 % of pages kept apart; of orders in moods and branches that were
+    left out .89 are caught as messages, .73 in passages and tools' results. ``design/heads.md`` has the intervals.
+    Source: own work; logistic regressions over a MiniLM sentence vector, hashed n-grams, named cues and concepts,
+    one for messages and one for documents, learned from two public sets, a grammar and examples of our own, honest
+    questions and documents.
 
     A message is judged whole, and a long one by its sentences too; a passage or a tool's result by its worst
-    sentence or pair of sentences, and what it says where no reader looks (comments, unseen elements, texts behind
-    pictures) is judged like a message. ``vectors_of`` looks up the sentence vectors of passages, so that nothing
-    is encoded anew. With an encoder that the head does not know, words alone decide.
+    sentence, pair of sentences or field of data (a short one as a whole, too), and what it says where no reader
+    looks (comments, unseen elements, texts behind pictures) is judged like a message. ``vectors_of`` looks up the
+    sentence vectors of passages, so that nothing is encoded anew. With an encoder that the head does not know,
+    words alone decide.
     """
 
     name = NAME
@@ -244,15 +248,15 @@ class InjectionGuard:
         ]
 
     async def _by_text(self, plain: Plain, counts: Counts, text: str, stage: Stage) -> list[Judged]:
-        """Judge a message or a short text whole, and a long one by its units."""
+        """Judge a message or a short text whole, and a long one, a document or a tool's result by its units."""
         sense, everything = self._model.sense(stage), (0, len(plain.text))
         judged: list[Judged] = []
         if stage == "input" or len(plain.text) <= UNIT:
             # The text as it was given, which the router encodes too, so that it is encoded once.
             total = await self._totals(sense, plain, counts, [everything], [text])
             judged.append(self._judged(plain, everything, float(total[0]), stage))
-        if len(plain.text) > UNIT:
-            best = await self._likeliest(sense, plain, counts)
+        best = await self._likeliest(sense, plain, counts) if stage != "input" or len(plain.text) > UNIT else []
+        if best and best != [everything]:
             found = await self._totals(sense, plain, counts, best, [plain.text[slice(*span)] for span in best])
             less = self._model.margin if stage == "input" else 0.0
             judged += [

@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from tools.guards.injection_concepts import CONCEPT_CUES, concept_cues
 from tools.guards.injection_text import Span
 
 Numbers = NDArray[np.float32]
@@ -67,8 +68,8 @@ def _cues() -> dict[str, _Cue]:
 
 
 _PATTERNS = _cues()
-CUES = tuple(_PATTERNS)
-"""The cues of ``injection_cues.yaml``, by name."""
+CUES = (*_PATTERNS, *CONCEPT_CUES)
+"""The cues of ``injection_cues.yaml`` by name, and what concepts give."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,7 @@ def count(text: str) -> Counts:
     words, word_places = _words(text)
     small = _small(text)
     found = [(cue, place) for cue, each in enumerate(_PATTERNS.values()) for place in each.places(text, small)]
+    found += [(len(_PATTERNS) + cue, place) for cue, place in concept_cues(small)]
     pairs = np.array(found, np.intp).reshape(-1, 2)
     return Counts(
         characters=characters,

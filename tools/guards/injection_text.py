@@ -27,6 +27,19 @@ MOST_PAYLOADS = 8
 _SHORTEST = 10
 _PRINTABLE = 0.95
 
+_DATA = re.compile(r"[\"']\s?[:=]|[:=]\s?[\"']|</|\n|[;,|\t][^\s;,|][^\n]{0,200}[;,|\t][^\s;,|]")
+"""What no plain sentence has."""
+_FIELDS = (
+    re.compile(r"[\w.@-]{1,40}[\"']?\s{0,2}[:=]\s{0,2}\"(?:[^\"\\]|\\.){8,320}\""),
+    re.compile(r">(?P<element>[^<>]{8,320})</"),
+    re.compile(r"^(?P<line>[^\n]{8,120})$", re.M),
+    re.compile(r"(?<=[;,|\t])(?P<cell>[^\s;,|\"][^;,|\t\n\"]{8,320})(?=[;,|\t\n]|$)", re.M),
+    re.compile(r"(?<=[\[,])\s?(?P<item>\"(?:[^\"\\]|\\.){8,320}\")(?=[,\]])"),
+)
+
+_FULL_STOP = re.compile("[。！？]")
+"""Ends a sentence with no space after it."""
+
 _TAG = range(0xE0020, 0xE007F)
 _CONTROLS = (0xAD, 0x180E, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0x2061, 0x2062, 0x2063, 0x2064, 0xFEFF)
 _RANGES = (range(0x202A, 0x202F), range(0x2066, 0x206A), range(0xE0000, 0xE0080), range(0xFE00, 0xFE10))
@@ -115,9 +128,21 @@ def _unquoted(text: str) -> str:
 
 
 def units(text: str) -> tuple[Span, ...]:
-    """Return the stretches of a plain text that are judged each for itself: sentences, and neighbours that fit."""
+    """Return the stretches of a plain text that are judged each for itself: sentences, neighbours, fields."""
     cut = tuple(piece for span in sentences.spans(text) for piece in _pieces(text, span))
-    return cut + neighbours(cut)
+    return tuple(dict.fromkeys(cut + neighbours(cut) + tuple(_fields(text))))
+
+
+def _fields(text: str) -> Iterator[Span]:
+    """Find what stands for itself in data: a key with its text, an element, a line, a cell of a row."""
+    if not _DATA.search(text):
+        return
+    for pattern in _FIELDS:
+        for match in pattern.finditer(text):
+            start, end = match.span(match.lastgroup or 0)
+            told = text[start:end]
+            if (told.count(" ") >= 2 or not told.isascii()) and (end - start) * 10 < 9 * len(text):
+                yield start, end
 
 
 def neighbours(cut: tuple[Span, ...]) -> tuple[Span, ...]:
@@ -127,6 +152,14 @@ def neighbours(cut: tuple[Span, ...]) -> tuple[Span, ...]:
 
 
 def _pieces(text: str, span: Span) -> Iterator[Span]:
+    start, end = span
+    for match in _FULL_STOP.finditer(text, start, end - 1):
+        yield from _short(text, (start, match.end()))
+        start = match.end()
+    yield from _short(text, (start, end))
+
+
+def _short(text: str, span: Span) -> Iterator[Span]:
     start, end = span
     while end - start > UNIT:
         window = text[start : start + UNIT]

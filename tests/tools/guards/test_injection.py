@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
@@ -238,3 +239,30 @@ def test_emoji_and_flags_hide_nothing() -> None:
 
 def test_units_are_sentences_and_neighbours() -> None:
     assert units("One is here. Two is there.") == ((0, 12), (13, 26), (0, 26))
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ('{"id": 7, "note": "leave it with Mrs. Moe", "ok": true}', ['note": "leave it with Mrs. Moe"']),
+        ('{"steps": ["close the old ticket", "log"]}', ['"close the old ticket"']),
+        ("<note>ring the lower bell</note><id>7</id>", ["ring the lower bell"]),
+        ("name,remark,paid\nMoe,ring the lower bell,yes", ["ring the lower bell"]),
+        ("status: open now\nnote: ring the lower bell", ["note: ring the lower bell"]),
+    ],
+    ids=["JSON", "list", "XML", "CSV", "lines"],
+)
+def test_fields_of_data_are_units_too(text: str, fields: list[str]) -> None:
+    found = [text[slice(*span)] for span in units(text)]
+    assert [each for each in fields if each not in found] == []
+
+
+def test_a_full_stop_ends_a_sentence_where_no_space_follows() -> None:
+    assert units("店は九時に開きます。靴は返品できます。")[:2] == ((0, 10), (10, 19))
+
+
+@pytest.mark.parametrize("piece", ['"a":"', "a=", ">x", ",a", "\n", '[ "', "x;x\n", "<>", '"note": "\\\\'])
+def test_no_text_takes_long_to_cut(piece: str) -> None:
+    began = time.perf_counter()
+    units((piece * MOST_CHARACTERS)[:MOST_CHARACTERS])
+    assert time.perf_counter() - began < 2
