@@ -24,7 +24,7 @@ demo: setup ## ingest the sample, stream three conversations, serve on 127.0.0.1
 	@$(BIN)/handrail demo $(ARGS)
 
 test: setup ## run the whole suite, offline (ARGS are passed to pytest)
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 3 $(ARGS)
 
 check: setup ## lint, types and import law
 	@$(BIN)/ruff check .

@@ -115,9 +115,10 @@ class Weights:
         place of one. ``firm`` says that it is firmer than its sources, or looser.
         """
         plain = self.plain(found.features)
-        if laid is None or (found.follows and found.otherwise):
-            kept = self._contradicted if found.otherwise else 1.0
-            return Supported(probability=plain * kept, otherwise=found.otherwise)
+        if found.otherwise and (laid is None or found.follows):
+            return Supported(probability=plain * self._contradicted, otherwise=found.otherwise)
+        if laid is None:
+            return _with_doubts(plain, ("misplaced",) if found.borrowed else ())
         likely = self._both(plain, laid.features)
         if found.follows:
             likely = max(plain, likely)
@@ -125,8 +126,8 @@ class Weights:
         if otherwise:
             return Supported(probability=likely * self._contradicted, otherwise=otherwise)
         told = {"misplaced"} if found.replaced else set() if found.follows else {*DOUBTS}
-        doubts = tuple(each for each in DOUBTS if each in found.otherwise or each in told & {*laid.doubts})
-        return Supported(probability=_doubted(likely) if doubts else likely, doubts=doubts)
+        seen = {*found.otherwise, *(told & {*laid.doubts}), *(("misplaced",) if found.borrowed else ())}
+        return _with_doubts(likely, tuple(each for each in DOUBTS if each in seen))
 
     def _both(self, plain: float, features: Numbers) -> float:
         """Return the mean, as odds, of what words say and what the alignment says."""
@@ -277,10 +278,12 @@ class GroundednessGuard:
         return _finding(1 - found.probability, _said(found))
 
 
-def _doubted(likely: float) -> float:
-    """Return what a doubt leaves of a probability: ``DOUBTED`` at most, and what is likelier stays so."""
+def _with_doubts(likely: float, doubts: tuple[str, ...]) -> Supported:
+    """Return what doubts leave of a probability: ``DOUBTED`` at most, and what is likelier stays so."""
     least = UNSURE[0]
-    return likely if likely <= least else least + (likely - least) * (DOUBTED - least) / (1 - least)
+    if doubts and likely > least:
+        likely = least + (likely - least) * (DOUBTED - least) / (1 - least)
+    return Supported(probability=likely, doubts=doubts)
 
 
 def _said(found: Supported) -> str:

@@ -89,6 +89,8 @@ class Weighed:
     """Whether it follows that sentence nearly word for word."""
     replaced: bool = False
     """Whether it does so with other words in the place of some."""
+    borrowed: bool = False
+    """Whether one of those words is what the sources say of something else."""
 
 
 @lru_cache(maxsize=4_096)
@@ -148,6 +150,7 @@ def weigh(claim: str, told: Sequence[str], claimed: Vectors, stating: Vectors, a
         otherwise=tuple(each for each in OTHERWISE if found[each]),
         follows=values["run"] >= WHOLE_RUN or bool(changed),
         replaced=any(each.said and each.stated for each in changed),
+        borrowed=_borrows(said.words, readings[best].roots, everything, changed),
     )
 
 
@@ -263,6 +266,21 @@ def _other_name(change: Change, capital: Collection[str], named: Collection[str]
     if max(len(said), len(there)) > MOST_SWAPPED or not roots(change.said) or not there:
         return False
     return all(each in capital for each in said) and all(each in named for each in there)
+
+
+def _borrows(
+    said: frozenset[str], stated: frozenset[str], everywhere: frozenset[str], changed: Iterable[Change]
+) -> bool:
+    """Say whether a word of the sources stands in the place of another one, or two have changed places.
+
+    Who rewords a sentence has words of their own there; those of the sources are about something else.
+    """
+    for each in changed:
+        mine, theirs = frozenset(roots(each.said)), frozenset(roots(each.stated))
+        new, gone = mine - theirs, theirs - mine
+        if gone and new & (stated if gone & said else everywhere):
+            return True
+    return False
 
 
 def _retold(said: _Said, reading: Reading) -> bool:

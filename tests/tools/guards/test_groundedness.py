@@ -166,6 +166,27 @@ async def test_any_text_gets_a_probability(text: str) -> None:
     assert 0 <= (await judged(text)).score <= 1
 
 
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        pytest.param(
+            "Home policies renew unless you tell us otherwise.",
+            "Car policies renew unless you tell us otherwise. Home policies end with the term.",
+            id="a word of elsewhere",
+        ),
+        pytest.param(
+            "Cash purchases are refunded by transfer up to the limit, and in notes above that.",
+            "Cash purchases are refunded in notes up to the limit, and by transfer above that.",
+            id="two that changed places",
+        ),
+    ],
+)
+async def test_a_word_of_the_sources_in_anothers_place_is_a_doubt(text: str, source: str) -> None:
+    groundedness = Groundedness(HashingEncoder())
+    assert await groundedness.supported([source], text) < 0.5
+    assert await groundedness.supported([text], text) > 0.9
+
+
 async def test_what_may_be_borne_out_in_other_words_is_unsure() -> None:
     finding = await judged("Your gift cards keep their worth and do not expire for anybody.")
     assert finding.reason.code == "guard.groundedness.unsure"
