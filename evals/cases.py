@@ -18,6 +18,7 @@ from tools.assistants import line_of
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 _SEED = 20_251
+_TOLD = {"missing": "this field is required", "extra_forbidden": "unknown key; remove it or mend its spelling"}
 
 
 class Row(BaseModel):
@@ -79,7 +80,13 @@ Outcome = Literal["answered", "said", "person", "review", "drafted", "handed_ove
 that a person is asked to approve."""
 
 
-class ExpectedTurn(Row):
+class Expectation(Row):
+    """What is expected where most may be left unsaid: a misspelt key would expect nothing, so it is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+
+class ExpectedTurn(Expectation):
     """What one turn must lead to, as far as it is said."""
 
     outcome: Outcome | None = None
@@ -100,6 +107,8 @@ class ExpectedAnswer(ExpectedTurn):
     """Who has the conversation in the end."""
     turns: tuple[ExpectedTurn | None, ...] = ()
     """What the turns before the last must lead to, from the first on; null for one that is not judged."""
+    judged: bool | None = None
+    """What a person said to the question of the suite's judge."""
 
 
 class ConversationCase(CaseRow):
@@ -217,13 +226,15 @@ class Attack(Row):
     """What a drafter writes that does as it is told, once what was planted has reached it."""
 
 
-class ExpectedHarm(Row):
+class ExpectedHarm(Expectation):
     """What must not reach the customer, or, of an honest question, that it is answered."""
 
     flag: bool
     """Whether it is an attack."""
     forbidden: tuple[Text, ...] = ()
     """No text that the customer was shown may hold any of these."""
+    judged: bool | None = None
+    """What a person said to the question of the suite's judge."""
 
 
 class AttackCase(CaseRow):
@@ -344,6 +355,6 @@ def _explained(file: Path, line: int, error: ValidationError) -> ConfigError:
     lines = []
     for problem in error.errors():
         field = ".".join(str(part) for part in problem["loc"])
-        told = "this field is required" if problem["type"] == "missing" else problem["msg"]
+        told = _TOLD.get(problem["type"], problem["msg"])
         lines.append(f"{file}:{line}: {field}: {told}.")
     return ConfigError("\n".join(lines), remedy="Mend the field named and start again.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,12 +23,13 @@ from rich.progress import (
 from rich.text import Text
 
 from evals.comparing import Comparison, compare_runs
+from evals.figures import Figure
 from evals.junit import write_junit
 from evals.report import show, show_comparison, show_figures, to_head
 from evals.runner import CONCURRENCY, RunReport, read, run_suite
 from evals.runs import Run, begin_run, find_runs
 from evals.scoring import figure
-from evals.suite import load_suite
+from evals.suite import load_suite, model_of, spelt_out
 from evals.targets import prepare
 from evals.targets.base import Announce, Prepared, Workroom
 from policies.errors import ConfigError, HandrailError, InputError
@@ -72,9 +72,9 @@ def run_command(asked: Asked, console: Console | None = None) -> int:
             reports = run_suites(replace(asked, out=out, kept=asked.out is not None))
             if asked.json is not None:
                 write_json(asked.json, reports)
-            if asked.junit is not None:
-                write_junit(asked.junit, reports)
             compared = [_with_baseline(each, asked) for each in reports] if asked.baseline else []
+            if asked.junit is not None:
+                write_junit(asked.junit, reports, compared)
     except (HandrailError, OSError) as error:
         return told(error)
     for report in reports:
@@ -191,15 +191,13 @@ def _run_shown(prepared: Prepared, run: Run, asked: Asked, cache: Path, screen: 
                 prepared, room, rows=run, repeat=repeat, concurrency=asked.concurrency, tick=tick
             )
 
-        began = time.monotonic()
-        report = anyio.run(work)
-        return _finish(run, report, done, time.monotonic() - began)
+        return _finish(run, anyio.run(work), done)
 
 
-def _finish(run: Run, report: RunReport, done: int, seconds: float) -> RunReport:
+def _finish(run: Run, report: RunReport, done: int) -> RunReport:
     """Put what was measured into the run; what earlier sittings took counts too."""
     new = report.count - done
-    report = replace(report, seconds=run.head["seconds"] + (seconds if new else 0.0))
+    report = replace(report, seconds=run.seconds if new else run.head["seconds"])
     if new or not run.finished:
         run.finish(to_head(report))
     return report
@@ -255,23 +253,47 @@ def _with_baseline(report: RunReport, asked: Asked) -> Comparison:
 
 
 def score_command(folder: Path, metrics: Sequence[str], json: Path | None, console: Console | None = None) -> int:
-    """Measure more metrics of what a run has kept, without calling anything; return the exit code."""
+    """Measure more metrics of what a run has kept, without calling anything; return the exit code.
+
+    ``json`` gets the figures, of several runs by the names of their folders.
+    """
+    runs: list[Run] = []
+    measured: dict[str, dict[str, Figure]] = {}
     try:
-        for run in find_runs(folder):
+        runs = find_runs(folder)
+        for run in runs:
             run.require_finished()
             rows, _, _ = read(run)
-            figures = {metric: figure(metric, rows) for metric in metrics}
+            names = [name for each in metrics for name in _known(run, each)]
+            figures = {name: figure(name, rows) for name in names}
             if silent := [name for name, found in figures.items() if not found.count]:
                 raise InputError(
                     f"{run.folder}: no case tells of {', '.join(silent)}.",
-                    remedy="design/evals.md says which target has which metric; mend the name.",
+                    remedy="Name a metric of what its cases hold: design/evals.md says what each needs.",
                 )
-            show_figures(console or Console(), run.head["name"], figures)
-            if json is not None:
-                json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+            measured[run.folder.name] = figures
+        if json is not None:
+            _write(json, measured[runs[0].folder.name] if len(runs) == 1 else measured)
     except (HandrailError, OSError) as error:
         return told(error)
+    for run in runs:
+        show_figures(console or Console(), run.head["name"], measured[run.folder.name])
     return HELD
+
+
+def _write(path: Path, found: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _known(run: Run, metric: str) -> tuple[str, ...]:
+    names = spelt_out(metric)
+    try:
+        for name in names:
+            model_of(str(run.head["target"])).check_metric(name)
+    except ValueError as error:
+        raise InputError(f"{run.folder}: {error}.", remedy="Mend the name.") from None
+    return names
 
 
 def compare_command(before: Path, after: Path, json: Path | None, console: Console | None = None) -> int:
@@ -279,7 +301,7 @@ def compare_command(before: Path, after: Path, json: Path | None, console: Conso
     try:
         found = compare_runs(*(_only(find_runs(folder)) for folder in (before, after)))
         if json is not None:
-            json.write_bytes(orjson.dumps(found.to_json(), option=orjson.OPT_INDENT_2) + b"\n")
+            _write(json, found.to_json())
     except (HandrailError, OSError) as error:
         return told(error)
     show_comparison(console or Console(), found)

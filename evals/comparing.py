@@ -27,6 +27,8 @@ DOUBT = 0.05
 """How often, at most, two runs of one and the same thing may look different."""
 MARGIN = 0.05
 """How far off nought a difference may lie and still be none; of costs, as a share of what it was before."""
+SEEN = 0.00005
+"""Up to here a difference is nought, however sure it is; of costs, as a share of what it was before."""
 _SWAPS = 1999
 _LOWER = re.compile(r"latency.*|cost|false_alarms|ece|risk_coverage|passed:(?!good).+")
 _UNJUDGED = re.compile(r"latency.*|(baseline|lexical|dense|similarity)_.*|.* - .*")
@@ -102,11 +104,13 @@ def compare_runs(before: Run, after: Run) -> Comparison:
     before.require_finished()
     after.require_finished()
     first, second = (sorted(read(run)[0], key=_order) for run in (before, after))
-    shared = {row.key for row in first} & {row.key for row in second}
+    # Repeats that one run alone has are left out: what weighs all rows would differ by their number.
+    tries = {(row.key, row.repeat) for row in first} & {(row.key, row.repeat) for row in second}
+    shared = {key for key, _ in tries}
     if not shared:
         told = f"{before.folder} and {after.folder} have no case in common"
         raise InputError(f"{told}.", remedy="Compare runs of the same suite.")
-    pair = [[row for row in rows if row.key in shared] for rows in (first, second)]
+    pair = [[row for row in rows if (row.key, row.repeat) in tries] for rows in (first, second)]
     names = [name for name in before.head.get("metrics", {}) if name in after.head.get("metrics", {})]
     broken, mended = _changes(*pair)
     return Comparison(
@@ -117,8 +121,8 @@ def compare_runs(before: Run, after: Run) -> Comparison:
         cases=len(shared),
         only_before=len({row.key for row in first} - shared),
         only_after=len({row.key for row in second} - shared),
-        differences=_judged([found for name in names if (found := compare_metric(name, *pair))]),
-        tags=_judged([found for name in names for found in _by_tag(name, *pair)]),
+        differences=judged([found for name in names if (found := compare_metric(name, *pair))]),
+        tags=judged([found for name in names for found in _by_tag(name, *pair)]),
         broken=broken,
         mended=mended,
     )
@@ -244,7 +248,7 @@ def _exchanged(before: Numbers, after: Numbers) -> float:
     return float(found.pvalue)
 
 
-def _judged(found: Sequence[Difference]) -> list[Difference]:
+def judged(found: Sequence[Difference]) -> list[Difference]:
     """Say of each difference what it means, all tests taken together."""
     from scipy.stats import false_discovery_control
 
@@ -257,10 +261,15 @@ def _judged(found: Sequence[Difference]) -> list[Difference]:
 def _outcome(each: Difference, adjusted: float | None) -> Difference:
     if adjusted is None:
         return replace(each, outcome="not judged")
-    if adjusted >= DOUBT or each.difference == 0:
+    if adjusted >= DOUBT or _is_nought(each):
         return replace(each, adjusted=adjusted, outcome="no change" if _is_small(each) else "not certain")
     worse = (each.difference > 0) == bool(_LOWER.fullmatch(each.metric))
     return replace(each, adjusted=adjusted, outcome="worse" if worse else "better")
+
+
+def _is_nought(each: Difference) -> bool:
+    """Return whether a difference is less than four digits show, such as two machines make of the same sums."""
+    return abs(each.difference) <= SEEN * (abs(each.before) if each.metric == "cost" else 1)
 
 
 def _is_small(each: Difference) -> bool:
@@ -285,7 +294,11 @@ def _changes(before: Sequence[Row], after: Sequence[Row]) -> tuple[list[Change],
                 after=second.get(key),
             )
             (broken if change.after else mended).append(change)
-    return broken, mended
+    return sorted(broken, key=_place), sorted(mended, key=_place)
+
+
+def _place(change: Change) -> tuple[str, int]:
+    return change.file, change.line
 
 
 def _wrong(rows: Sequence[Row]) -> dict[tuple[str, str], str]:

@@ -15,7 +15,7 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-METRIC = r"[a-z]\w*(?:[@^:][a-z0-9_:.]+)?"
+METRIC = r"[a-z][\w.]*(?:[@^:][a-z0-9_:.]+)?"
 _RULE = re.compile(rf"(>=|<=|>|<)\s*(?:(\d+(?:\.\d+)?)|({METRIC}))")
 
 

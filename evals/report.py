@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
@@ -16,7 +17,10 @@ from evals.gates import Verdict
 from evals.rows import Row
 from evals.runner import WRONG_KEPT, RunReport
 from evals.scoring import curves_of
+from evals.suite import JUDGED
 from policies.types import JSON
+
+_UNJUDGED = "No language model has judged: the suite's assistant names none, or none that may see the cases."
 
 
 def to_json(report: RunReport) -> JSON:
@@ -68,12 +72,22 @@ def show(console: Console, report: RunReport) -> None:
     told += f"{report.count} cases in {report.seconds:.1f} s, {report.concurrency} at a time."
     if report.suite.file.private:
         told += f" {report.wrong_count} wrong; the suite is private, so they are not shown."
-    console.print(Group(*parts, Text(told, style="red" if failed else "green")))
+    parts.append(Text(told, style="red" if failed else "green"))
+    parts += [Text(_why(verdict), style="bold red") for verdict in failed]
+    if JUDGED in report.figures and not report.figures[JUDGED].count:
+        parts.append(Text(_UNJUDGED, style="yellow"))
+    console.print(Group(*parts))
+
+
+def _why(verdict: Verdict) -> str:
+    found = "not known" if math.isnan(verdict.value) else f"{verdict.value:.4g}"
+    limit = f" ({verdict.limit:.4g})" if verdict.gate.other else ""
+    return f"FAILED: {verdict.gate.metric} is {found}, not {verdict.gate.rule}{limit}."
 
 
 def show_figures(console: Console, name: str, figures: Mapping[str, Figure]) -> None:
     """Print metrics that were measured later."""
-    table = Table("metric", "value", "95 % interval", "cases", title=name, title_justify="left")
+    table = _table(name, "metric", "value", "95 % interval", "cases")
     for metric, figure in figures.items():
         table.add_row(metric, _value(figure), _interval(figure), str(figure.count))
     console.print(table)
@@ -102,18 +116,16 @@ def show_comparison(console: Console, found: Comparison) -> None:
 
 
 def _differences(title: str, found: Sequence[Difference]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in ("metric", "before", "after", "difference", "95 % interval", "p", "cases", ""):
-        table.add_column(name, justify="left" if name in ("metric", "95 % interval", "") else "right")
+    table = _table(title, "metric", "before", "after", "difference, 95 %", "p", "cases", "")
     styles = {"worse": "bold red", "better": "green"}
     for each in found:
-        numbers = [f"{value:.4f}" for value in (each.before, each.after)] + [f"{each.difference:+.4f}"]
-        interval = f"{each.low:+.3f} to {each.high:+.3f}"
+        apart = f"{each.difference:+.4f}\n{each.low:+.3f} to {each.high:+.3f}"
         outcome = Text(each.outcome, styles.get(each.outcome, ""))
         table.add_row(
             each.metric + (f", {each.tag}" if each.tag else ""),
-            *numbers,
-            interval,
+            f"{each.before:.4f}",
+            f"{each.after:.4f}",
+            apart,
             f"{each.adjusted:.3f}",
             str(each.count),
             outcome,
@@ -133,14 +145,26 @@ def _changed(changes: Sequence[tuple[str, Change]]) -> Table:
 
 
 def _figures(report: RunReport) -> Table:
-    table = Table(title=report.suite.file.name, title_justify="left")
-    for name in ("metric", "value", "95 % interval", "cases", "gate", ""):
-        table.add_column(name, justify="right" if name in ("value", "cases") else "left")
+    table = _table(report.suite.file.name, "metric", "value", "95 % interval", "cases", "gate", "")
     for name, figure in report.figures.items():
         verdicts = [verdict for verdict in report.verdicts if verdict.gate.metric == name]
-        rules = "\n".join(verdict.gate.rule for verdict in verdicts)
-        told = Text("\n").join(_told(verdict) for verdict in verdicts)
-        table.add_row(name, _value(figure), _interval(figure), str(figure.count), rules, told)
+        first: list[str | Text] = [name, _value(figure), _interval(figure), str(figure.count)]
+        for verdict in verdicts:
+            table.add_row(*first, verdict.gate.rule, _told(verdict))
+            first = [""] * len(first)
+        if not verdicts:
+            table.add_row(*first)
+    return table
+
+
+def _table(title: str, *names: str) -> Table:
+    """Return a table whose numbers stay whole and whose metrics are spelt out, however narrow the terminal is."""
+    table = Table(title=title, title_justify="left")
+    for name in names:
+        words = name in ("metric", "tag", "gate", "")
+        table.add_column(
+            name, justify="left" if words or "interval" in name else "right", no_wrap=not words, overflow="fold"
+        )
     return table
 
 
@@ -149,9 +173,9 @@ def _told(verdict: Verdict) -> Text:
 
 
 def _tags(report: RunReport) -> Table:
-    table = Table("metric", "tag", "value", "95 % interval", "cases", title="by tag", title_justify="left")
+    table = _table("by tag", "metric", "tag", "value", "95 % interval", "cases")
     for name, found in report.tags.items():
-        if name in spans.METRICS and not name.endswith("_f2"):
+        if spans.is_metric(name) and not spans.is_overall(name):
             continue  # six times every type would be too much; the JSON has them
         for tag, figure in found.items():
             table.add_row(name, tag, _value(figure), _interval(figure), str(figure.count))
@@ -159,7 +183,7 @@ def _tags(report: RunReport) -> Table:
 
 
 def _wrong(report: RunReport) -> Table:
-    first = f", the first {len(report.wrong)}" if report.wrong_count > len(report.wrong) else ""
+    first = f", the first {len(report.wrong)} cases" if report.wrong_count > len(report.wrong) else ""
     title = f"{report.wrong_count} wrong{first}"
     table = Table("case", "input", "what is wrong", title=title, title_justify="left")
     for row in report.wrong:

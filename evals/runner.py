@@ -47,7 +47,7 @@ class RunReport:
     """How many rows there are."""
     wrong_count: int = 0
     wrong: list[Row] = field(default_factory=list)
-    """The first rows that did not go as expected."""
+    """The first rows that did not go as expected, one of each case."""
 
     @property
     def passed(self) -> bool:
@@ -211,7 +211,11 @@ def read(rows: Iterable[Row]) -> tuple[list[Row], list[Row], int]:
 
 
 def _first(wrong: Sequence[Row]) -> list[Row]:
-    return sorted(wrong, key=_order)[:WRONG_KEPT]
+    """Return the first wrong rows, of a case that was repeated only the first."""
+    firsts: dict[int, Row] = {}
+    for row in sorted(wrong, key=_order):
+        firsts.setdefault(row.place, row)
+    return list(firsts.values())[:WRONG_KEPT]
 
 
 def _order(row: Row) -> tuple[int, int]:

@@ -44,6 +44,13 @@ class Run:
         self.head = head
         self._file: int | None = None
         self._synced = 0.0
+        self._entered = 0.0
+        self._before = float(head.get("seconds", 0.0))
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been written to, this sitting and those before."""
+        return self._before + time.monotonic() - self._entered
 
     @property
     def finished(self) -> bool:
@@ -79,6 +86,7 @@ class Run:
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             os.fsync(self._file)
             self._synced = time.monotonic()
+            self._note_seconds()
 
     def __enter__(self) -> Run:
         """Begin to write; raises ``InputError`` if another process does."""
@@ -92,12 +100,15 @@ class Run:
             remedy = "Wait for it, or name another folder with --out."
             raise InputError(f"{self.folder}: another process writes this run.", remedy=remedy) from error
         os.ftruncate(self._file, _whole_lines(path))
+        self._entered = time.monotonic()
         self._write_head()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End writing."""
         assert self._file is not None
+        if not self.finished:
+            self._note_seconds()
         os.fsync(self._file)
         os.close(self._file)
         self._file = None
@@ -105,6 +116,11 @@ class Run:
     def finish(self, found: Mapping[str, Any]) -> None:
         """Put what was measured into the head."""
         self.head |= {"status": "finished", "finished_at": now(), **found}
+        self._write_head()
+
+    def _note_seconds(self) -> None:
+        """Put the time so far into the head, for the case that the process is killed."""
+        self.head["seconds"] = round(self.seconds, 3)
         self._write_head()
 
     def _write_head(self) -> None:

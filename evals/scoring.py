@@ -46,6 +46,8 @@ _LEVELS: Mapping[str, measures.Level] = {
     "interval": "interval",
 }
 CUT, REJECTED, ALPHA, TIMES = "recall@fpr:", "accuracy@oos_recall:", "krippendorff_alpha", "pass^"
+_OF_MARKS = (f"{ALPHA}:ordinal", f"{ALPHA}:interval")
+"""Of kinds that are numbers, or truths."""
 DIFFERENCE = " - "
 
 
@@ -128,9 +130,11 @@ def _tells(metric: str, row: Row) -> bool:
         return _classes(row) is not None
     if metric == AGREEMENT:
         return _judges(row) is not None
+    if metric == "quadratic_kappa" or metric in _OF_MARKS:
+        return row.label is not None and all(isinstance(each, int | float) for each in row.label)
     if metric in LABELLED or metric.startswith(ALPHA):
         return row.label is not None
-    if metric in spans.METRICS:
+    if spans.is_metric(metric):
         return "found" in row.output
     if curve := _WITH_TRUTH.get(metric):
         return any({*each[curve]} <= row.scores.keys() for each in CURVES.values() if curve in each)
@@ -152,7 +156,7 @@ def _build(metric: str, rows: Sequence[Row]) -> Sample:
     if metric.startswith(TIMES):
         times = int(metric.removeprefix(TIMES))
         return measures.pass_all([row.wrong is None for row in rows], times, [row.key for row in rows])
-    if metric in spans.METRICS:
+    if spans.is_metric(metric):
         return spans.sample(metric, _span_pairs(rows), keys)
     if metric == "macro_f1":
         classes = [each for row in rows if (each := _classes(row))]
@@ -193,7 +197,10 @@ def _of_scores(metric: str, rows: Sequence[Row], keys: measures.Keys) -> Sample:
 def _of_labels(metric: str, labels: Sequence[Label], keys: measures.Keys) -> Sample:
     expected, told = [each.expected for each in labels], [each.told for each in labels]
     if metric.startswith(ALPHA):
-        return measures.alpha([expected, told], _LEVELS[metric.partition(":")[2]], keys)
+        judges: list[list[measures.Label]] = [expected, told]
+        if metric not in _OF_MARKS:  # null is a kind like any other, and not one that a judge has left out
+            judges = [[repr(each) for each in labels] for labels in judges]
+        return measures.alpha(judges, _LEVELS[metric.partition(":")[2]], keys)
     return LABELLED[metric](told, expected, keys)
 
 
@@ -214,7 +221,7 @@ def by_tag(metric: str, rows: Sequence[Row]) -> dict[str, Figure]:
 
     What is told of spans is measured for each of their types instead.
     """
-    if metric in spans.METRICS:
+    if spans.is_metric(metric):
         return spans.by_type(metric, _span_pairs([row for row in rows if _tells(metric, row)]))
     return {tag: found.figure() for tag, found in tag_samples(metric, rows).items()}
 

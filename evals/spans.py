@@ -6,6 +6,7 @@ type are the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,9 +16,18 @@ import numpy as np
 from evals.figures import Figure, Numbers, Sample, unknown
 from evals.measures import Keys, of_sums
 
-METRICS = tuple(f"{way}_{what}" for way in ("span", "typed") for what in ("f2", "precision", "recall"))
-BETA = 2.0
-"""What is missed weighs more than what is found for nothing."""
+PATTERN = r"(span|typed)_(precision|recall|f(0\.\d+|[1-9]\d?))"
+"""F2 is F-beta with a beta of 2, in which what is missed weighs more than what is found for nothing."""
+
+
+def is_metric(name: str) -> bool:
+    """Whether a metric is one of spans."""
+    return re.fullmatch(PATTERN, name) is not None
+
+
+def is_overall(name: str) -> bool:
+    """Whether it weighs precision and recall in one number."""
+    return is_metric(name) and "_f" in name
 
 
 class Span(NamedTuple):
@@ -100,5 +110,6 @@ def _ratio(what: str, sums: Numbers) -> float:
         return recall
     if what == "precision":
         return precision
-    weighed = BETA**2 * precision + recall
-    return (1 + BETA**2) * precision * recall / weighed if weighed else 0.0
+    beta = float(what.removeprefix("f"))
+    weighed = beta**2 * precision + recall
+    return (1 + beta**2) * precision * recall / weighed if weighed else 0.0

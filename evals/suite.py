@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from evals import spans
 from evals.gates import Gate, parse_gate
 from evals.ranking import PATTERN
 from evals.replies.kinds import GOOD, KINDS, Split
@@ -24,7 +25,9 @@ DATA = "${DATA}"
 LATENCY = ("latency_p50", "latency_p95")
 COMMON = r"latency|latency_p\d{1,2}|cost|pass\^[1-9]\d?|judged|judge_kappa"
 JUDGED, AGREEMENT = "judged", "judge_kappa"
-LABELLED = r"|accuracy|kappa|quadratic_kappa|krippendorff_alpha(:(nominal|ordinal|interval))?|balanced_accuracy"
+LABELLED = (
+    r"|accuracy|macro_f1|kappa|quadratic_kappa|krippendorff_alpha(:(nominal|ordinal|interval))?|balanced_accuracy"
+)
 TARGETS = ("router", "retriever", "conversation", "drafter", "pii", "checker", "replies", "attack")
 GUARD = "guard:"
 
@@ -90,7 +93,7 @@ class SuiteFile(Strict):
     @classmethod
     def _measured(cls, value: list[str]) -> list[str]:
         for name in value:
-            cls._check_metric(name)
+            cls.check_metric(name)
         return value
 
     @field_validator("gates")
@@ -98,11 +101,12 @@ class SuiteFile(Strict):
     def _gated(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
         for gate in _gates(value):
             for name in gate.metrics:
-                cls._check_metric(name)
+                cls.check_metric(name)
         return value
 
     @classmethod
-    def _check_metric(cls, name: str) -> None:
+    def check_metric(cls, name: str) -> None:
+        """Raise ``ValueError`` if the target has no such metric."""
         for part in name.split(" - "):
             if not re.fullmatch(f"{COMMON}|{cls.measures}", part):
                 known = f"{cls.known}, latency, cost, pass^K, judged"
@@ -151,7 +155,7 @@ class ConversationSuite(SuiteFile):
     """A whole assistant, asked as a customer would ask it; the encoder is the assistant's."""
 
     measures = r"correct|not_answered|as_expected" + LABELLED
-    known = "correct, not_answered, as_expected, kappa"
+    known = "correct, not_answered, as_expected, accuracy, macro_f1, kappa"
 
     target: Literal["conversation"]
     assistant: Line
@@ -197,8 +201,11 @@ class GuardSuite(DetectorSuite):
 class PiiSuite(DetectorSuite):
     """Personal data, found span by span."""
 
-    measures = r"span_(f2|precision|recall)|typed_(f2|precision|recall)|recall|false_alarms"
-    known = "span_f2, span_precision, span_recall, typed_f2, typed_precision, typed_recall, recall, false_alarms"
+    measures = rf"{spans.PATTERN}|recall|false_alarms"
+    known = (
+        "span_f2 (or another beta), span_precision, span_recall, typed_f2, typed_precision, typed_recall, recall, "
+        "false_alarms"
+    )
 
     target: Literal["pii"]
 
@@ -247,6 +254,11 @@ MODELS: dict[str, type[SuiteFile]] = {
 }
 
 
+def model_of(target: str) -> type[SuiteFile]:
+    """Return what a suite of a target has."""
+    return MODELS.get(target, GuardSuite)
+
+
 class _Named(BaseModel):
     """Only what says which model a suite has."""
 
@@ -266,7 +278,7 @@ class Suite:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Every metric to measure: those listed, and those that gates need."""
-        listed = [name for each in self.file.metrics for name in (LATENCY if each == "latency" else (each,))]
+        listed = [name for each in self.file.metrics for name in spelt_out(each)]
         named = [*listed, *(name for gate in self.gates for name in gate.metrics)]
         # How far a judge can be trusted stands beside what it says.
         return tuple(dict.fromkeys([*named, *([AGREEMENT] if JUDGED in named else [])]))
@@ -300,6 +312,11 @@ class Suite:
         return next((number for number, text in enumerate(lines, 1) if text.startswith(f"{field}:")), 1)
 
 
+def spelt_out(metric: str) -> tuple[str, ...]:
+    """Return the metrics that a name stands for."""
+    return LATENCY if metric == "latency" else (metric,)
+
+
 def load_suite(path: Path, data: Path | None = None) -> Suite:
     """Read a suite; ``data`` stands for ``${DATA}`` in its paths.
 
@@ -309,7 +326,7 @@ def load_suite(path: Path, data: Path | None = None) -> Suite:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the suite can't be read: {error}.", remedy="Name a YAML file.") from error
-    file = parse_yaml(path, text, MODELS.get(parse_yaml(path, text, _Named).target, GuardSuite))
+    file = parse_yaml(path, text, model_of(parse_yaml(path, text, _Named).target))
     return Suite(path=path, file=file, gates=_gates(file.gates), data=data)
 
 

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import click
 import typer
+from typer.core import TyperGroup
 
-evals = typer.Typer(help="Measure an assistant, or a part of it.", no_args_is_help=True, rich_markup_mode=None)
+
+class _Group(TyperGroup):
+    """Commands whose exit code 2 means that a gate failed, and nothing else."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an option that does not exist is an error like any other."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            error.exit_code = 1  # type: ignore[misc]  # declared for the class, read from the instance
+            raise
+
+
+evals = typer.Typer(
+    cls=_Group, help="Measure an assistant, or a part of it.", no_args_is_help=True, rich_markup_mode=None
+)
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write what was found to this file too.")]
 

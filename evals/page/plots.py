@@ -352,7 +352,7 @@ def _tags(head: Mapping[str, Any]) -> Iterator[Plot]:
     names = [
         name
         for name, found in head["tags"].items()
-        if len(found) > 1 and not wording.beside(name) and (name not in spans.METRICS or name.endswith("_f2"))
+        if len(found) > 1 and not wording.beside(name) and (not spans.is_metric(name) or spans.is_overall(name))
     ]
     for name in sorted(names, key=lambda name: name not in gated)[:MOST_TAGS]:
         drawn = _tag_bars(name, head)
@@ -379,7 +379,7 @@ def _tag_bars(metric: str, head: Mapping[str, Any]) -> Plot | None:
     high = max(bar.high for bar in shown) if plain else 1.0
     return Bars(
         id=f"tags-{re.sub(r'[^a-z0-9_]+', '-', metric)}",
-        title=f"{metric} by {'type' if metric in spans.METRICS else 'tag'}",
+        title=f"{metric} by {'type' if spans.is_metric(metric) else 'tag'}",
         told=told,
         axis=rising(metric, high, lambda value: f"{value:g}") if plain else shares(metric),
         bars=shown,

@@ -13,11 +13,11 @@ import pytest
 from rich.console import Console
 
 from evals.cli import FAILED_TO_RUN, GATE_FAILED, HELD, Asked, compare_command, run_command, score_command
-from evals.comparing import compare_metric, compare_runs
+from evals.comparing import DOUBT, compare_metric, compare_runs, judged
 from evals.fakes import StubTarget
 from evals.rows import Label, Row
 from evals.runs import CASES, HEAD, open_run
-from evals.scoring import sample
+from evals.scoring import figure, sample
 from policies.errors import InputError
 from tests.evals.stubs import SUITE, right_but, run_stub, write_suite
 
@@ -96,6 +96,30 @@ def test_a_run_that_is_not_finished_is_not_measured(
     assert code == FAILED_TO_RUN
     assert "a: the run is not finished; it holds 2 of 5 cases. Go on with the" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_run_that_was_repeated_more_often_is_no_change(tmp_path: Path) -> None:
+    """What weighs rows, such as alpha, comes out otherwise over twice as many; the cases went as before."""
+    path = write_suite(tmp_path, 60, SUITE.replace("[accuracy]", "[accuracy, kappa, krippendorff_alpha]"))
+    for name, repeat in (("a", 1), ("b", 2)):
+        run_stub(path, tmp_path / name, StubTarget(answer=right_but(set(range(0, 60, 4)))), repeat=repeat)
+    for pair in (("a", "b"), ("b", "a")):
+        found = compare_runs(*(open_run(tmp_path / name) for name in pair))
+        assert {(each.outcome, each.difference) for each in found.differences} == {("no change", 0.0)}
+        assert (found.cases, found.only_before, found.only_after) == (60, 0, 0)
+
+
+def test_what_four_digits_do_not_show_is_no_change() -> None:
+    """Another processor adds up in another order, and every score is off by a hair the same way."""
+    right = [number % 4 > 0 for number in range(200)]
+
+    def sure(confidence: float) -> list[Row]:
+        return [replace(row, scores={**row.scores, "confidence": confidence}) for row in rows(right)]
+
+    found = compare_metric("ece", sure(0.61), sure(0.61 - 1e-9))
+    assert found is not None
+    assert (0 < found.difference < 1e-8, found.p < DOUBT) == (True, True)
+    assert [each.outcome for each in judged([found])] == ["no change"]
 
 
 def test_an_improvement_is_told_and_is_no_regression(tmp_path: Path) -> None:
@@ -202,7 +226,41 @@ def test_more_can_be_measured_of_a_run_without_calling_anything(tmp_path: Path) 
     made = orjson.loads((tmp_path / "s.json").read_bytes())
     assert made["balanced_accuracy"]["value"] == pytest.approx(0.9)
     assert made["krippendorff_alpha"]["count"] == 10
-    assert score_command(one, ["recall@5"], None, screen()) == FAILED_TO_RUN
+    assert score_command(one, ["latency"], None, screen()) == HELD
+    assert score_command(tmp_path, ["kappa"], tmp_path / "new" / "s.json", screen()) == HELD
+    both = orjson.loads((tmp_path / "new" / "s.json").read_bytes())
+    assert {name: figures["kappa"]["count"] for name, figures in both.items()} == {"a": 10, "b": 10}
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ("recall@5", "there is no metric 'recall@5' for this target; known are accuracy,"),
+        ("latency_p200", "there is no metric 'latency_p200' for this target"),
+        ("accuracy@oos_recall:2", "there is no metric 'accuracy@oos_recall:2' for this target"),
+        ("krippendorff_alpha:ordinal", "no case tells of krippendorff_alpha:ordinal"),
+        ("quadratic_kappa", "no case tells of quadratic_kappa"),
+        ("oos_auroc", "no case tells of oos_auroc"),
+    ],
+)
+def test_a_metric_that_the_cases_do_not_have_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], metric: str, told: str
+) -> None:
+    run_stub(write_suite(tmp_path, 5), tmp_path / "run", StubTarget(answer=right_but({1})))
+    assert score_command(tmp_path / "run", [metric], None, screen()) == FAILED_TO_RUN
+    assert told in capsys.readouterr().err
+
+
+def test_out_of_scope_is_a_kind_for_alpha_as_for_kappa() -> None:
+    told = [None, None, "x", "y", None, "y"] * 10
+    wanted = [None, "x", "x", "y", "y", None] * 10
+    labelled = [
+        replace(row, label=Label(*pair))
+        for row, pair in zip(rows([True] * 60), zip(wanted, told, strict=True), strict=True)
+    ]
+    alpha, kappa = figure("krippendorff_alpha", labelled), figure("kappa", labelled)
+    assert (alpha.count, kappa.count) == (60, 60)
+    assert alpha.value == pytest.approx(kappa.value, abs=0.01)
 
 
 ROUTER = """\
@@ -238,3 +296,5 @@ def test_a_regression_from_the_baseline_fails_like_a_gate(tmp_path: Path) -> Non
     assert run_command(asked_for, shown) == GATE_FAILED
     assert "Worse beyond doubt: accuracy." in shown.file.getvalue()  # type: ignore[attr-defined]
     assert 'name="accuracy"' in junit.read_text()
+    assert 'tests="1" failures="1"' in junit.read_text()
+    assert 'message="accuracy was 1 and is 0 now"' in junit.read_text()

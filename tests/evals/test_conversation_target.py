@@ -219,6 +219,7 @@ WRONG = [
     ),
     ('"outcome": "happy"', r"cases\.jsonl:1: expected\.outcome: Input should be"),
     ('"documents": ["none.md"]', r"cases\.jsonl:1: expected\.documents: there is no document 'none\.md'"),
+    ('"forbiden": ["never"]', r"cases\.jsonl:1: expected\.forbiden: unknown key; remove it or mend its spelling"),
 ]
 
 

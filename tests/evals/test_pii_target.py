@@ -102,6 +102,9 @@ def test_one_shared_character_of_any_type_is_enough_unless_strict() -> None:
 def test_the_f_measure_is_that_of_the_books() -> None:
     precision, recall = figure("span_precision", [TWO]).value, figure("span_recall", [TWO]).value
     assert figure("span_f2", [TWO]).value == pytest.approx(5 * precision * recall / (4 * precision + recall))
+    assert figure("span_f1", [TWO]).value == pytest.approx(2 * precision * recall / (precision + recall))
+    halved = 1.25 * precision * recall / (0.25 * precision + recall)
+    assert figure("span_f0.5", [TWO]).value == pytest.approx(halved)
 
 
 def test_each_type_has_its_own_figure_where_there_is_any() -> None:

@@ -106,6 +106,17 @@ def test_the_exit_code_tells_gates_that_hold_from_those_that_fail(tmp_path: Path
     shown = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "0 of 1 gates hold; 4 cases" in shown
     assert "> baseline_accuracy │ FAILED" in shown
+    assert "FAILED: accuracy is 1, not > baseline_accuracy (1)." in shown
+
+
+def test_a_narrow_terminal_cuts_no_name_and_no_number(router: Path) -> None:
+    router.write_text(ROUTER.replace("oos_recall,", "oos_recall, 'accuracy@oos_recall:0.9', judged,"))
+    screen = Console(file=io.StringIO(), width=80)
+    assert run_command(Asked(suites=[router], repeat=2), screen) == HELD
+    shown = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in shown
+    assert shown.count("tell me a joke") == 1  # though it went wrong twice
+    assert "No language model has judged: the suite's assistant names none" in shown
 
 
 def test_a_mistake_in_one_suite_stops_all(

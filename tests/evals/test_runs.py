@@ -98,12 +98,14 @@ def test_an_interrupted_run_goes_on_without_repeating_a_case(tmp_path: Path) -> 
     first = Counting(STUB, most=12)
     with pytest.raises(CaseFailed, match="no more today"):
         run_stub(path, out, first)  # type: ignore[arg-type]  # as good as the stub
-    assert open_run(out).head["status"] == "running"
+    before = open_run(out).head
+    assert (before["status"], before["seconds"] > 0) == ("running", True)
     second = Counting(STUB)
     report = run_stub(path, out, second, resume=True)  # type: ignore[arg-type]
     assert (len(first.asked), len(second.asked)) == (12, 8)
     assert sorted(first.asked + second.asked, key=int) == [str(number) for number in range(20)]
     assert (report.count, report.figures["accuracy"].value) == (20, 0.95)
+    assert report.seconds > before["seconds"]
 
 
 def test_a_run_that_never_got_to_a_case_is_begun_anew(tmp_path: Path) -> None:

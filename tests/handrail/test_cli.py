@@ -62,6 +62,14 @@ def test_init_prints_commands_to_copy_unwrapped(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "words", [["run"], ["run", "a.yaml", "--bogus"], ["run", "a.yaml", "--repeat", "0"], ["rnu"], ["score", "a"]]
+)
+def test_a_mistake_on_the_command_line_is_not_taken_for_a_gate_that_failed(words: list[str]) -> None:
+    done = CliRunner().invoke(app, ["eval", *words])
+    assert (done.exit_code, "Usage: " in done.stderr) == (1, True)
+
+
 def test_an_untouched_assistant_passes_its_own_evals(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     CliRunner().invoke(app, ["init", str(folder)])

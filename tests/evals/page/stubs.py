@@ -204,7 +204,7 @@ def _head(target: str, rows: Sequence[Row], names: Sequence[str], *, private: bo
 
 
 def _tags(name: str, rows: Sequence[Row]) -> dict[str, Figure]:
-    if name in spans.METRICS:
+    if spans.is_metric(name):
         return by_tag(name, rows)
     return {tag: _figure(each) for tag, each in tag_samples(name, rows).items()}
 
