@@ -45,7 +45,7 @@ PUBLIC_SHARE = 0.3
 """Weight of the public sets in the second regression, beside 1 for rewordings."""
 OWN_SHARE = 0.5
 """Weight of all claims made of our articles together, beside 1 for a public set."""
-CONTRADICTED = (0.1, 0.3)
+CONTRADICTED = (0.2, 0.3)
 """The least and the most that a claim with a contradiction keeps of its probability, whatever the data say."""
 PER_SET = 600.0
 WICE = "grounding/wice/dev.jsonl"

@@ -50,7 +50,7 @@ _TEXTS = {
 }
 PLAIN = ("figures", "names", "strength", "opposite", "condition")
 """What contradicts also a claim in words of its own; a denial or a misplaced figure there is a doubt."""
-DOUBTED = 0.45
+DOUBTED = 0.49
 """The most that a claim in words of its own gets while there is a doubt."""
 DOUBTS = ("denial", "misplaced")
 _CODES = {"figures": "number", "names": "name", "strength": "modality"}
