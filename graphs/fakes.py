@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
 from agents.checker import AnswerRequest, SentenceRequest
 from agents.drafter import DraftRequest
+from agents.escalation import LocalEscalation
 from agents.router import RouteRequest
+from graphs.team import Searcher, Team
 from policies.errors import Refused
 from policies.guards import Guarding, GuardRequest
 from policies.types import JSON, Abstention, Autonomy, Citation, Outcome, Passage, Route, Sentence, Verdict
 from tools.actions import ActionRequest
+from tools.assistants import Assistant
 
 T = TypeVar("T")
 PASSED = Verdict(outcome=Outcome.PASS)
@@ -163,6 +166,22 @@ class ScriptedAction:
     def keys(self) -> list[str]:
         """The keys it was called with, in all processes."""
         return self.calls.read_text().split() if self.calls.exists() else []
+
+
+def scripted_team(assistant: Assistant, searcher: Searcher, route: Route, **more: Any) -> Team:
+    """Hire a team of fakes that takes every message for the same; ``more`` replaces some, or is added.
+
+    Raises ``ConfigError`` as ``Team`` does.
+    """
+    fakes: dict[str, Any] = {
+        "router": ScriptedRouter(otherwise=route),
+        "drafter": ScriptedDrafter(),
+        "checker": ScriptedChecker(),
+        "escalation": LocalEscalation(),
+        "guards": ScriptedGuards(),
+        "language": lambda _text: "en",
+    }
+    return Team(assistant=assistant, searcher=searcher, **(fakes | more))
 
 
 def cited(passage: Passage) -> Citation:

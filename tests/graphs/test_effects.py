@@ -13,7 +13,15 @@ import pytest
 
 from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
-from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
+from graphs.fakes import (
+    ScriptedAction,
+    ScriptedChecker,
+    ScriptedDrafter,
+    ScriptedGuards,
+    ScriptedRouter,
+    route_to,
+    scripted_team,
+)
 from graphs.settings import Settings
 from graphs.team import Team
 from policies.errors import ConfigError, Refused
@@ -409,15 +417,10 @@ async def test_what_was_done_is_settled_though_the_finder_crashes(opened: OpenCo
 async def test_an_intent_may_name_only_what_the_team_offers(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "shop", ["resend", "orders"])
     with pytest.raises(ConfigError) as error:
-        Team(
-            assistant=load_assistant(folder),
-            router=ScriptedRouter(otherwise=route_to("delivery")),
-            searcher=InMemoryRetriever({}),
-            drafter=ScriptedDrafter(),
-            checker=ScriptedChecker(),
-            escalation=LocalEscalation(),
-            guards=ScriptedGuards(),
-            language=lambda _text: "en",
+        scripted_team(
+            load_assistant(folder),
+            InMemoryRetriever({}),
+            route_to("delivery"),
             actions={"orders": ScriptedAction(name="orders", calls=tmp_path / "calls")},
         )
     assert str(error.value) == (

@@ -10,9 +10,8 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from agents.escalation import LocalEscalation
 from graphs.assembly import open_product
-from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
+from graphs.fakes import route_to, scripted_team
 from graphs.settings import Settings
 from graphs.team import Team
 from policies.types import Autonomy
@@ -26,16 +25,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
-    return Team(
-        assistant=assistant,
-        router=ScriptedRouter(script={}, otherwise=route_to("refund", Autonomy.REVIEW, queue="returns")),
-        searcher=knowledge,
-        drafter=ScriptedDrafter(),
-        checker=ScriptedChecker(),
-        escalation=LocalEscalation(),
-        guards=ScriptedGuards(),
-        language=lambda _text: "en",
-    )
+    return scripted_team(assistant, knowledge, route_to("refund", Autonomy.REVIEW, queue="returns"))
 
 
 @pytest.fixture(name="folder")

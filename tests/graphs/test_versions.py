@@ -14,9 +14,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
-from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
+from graphs.fakes import (
+    ScriptedAction,
+    route_to,
+    scripted_team,
+)
 from graphs.settings import Settings
 from graphs.team import Team
 from graphs.versions import WORKSPACE_STREAM as STREAM
@@ -49,16 +52,8 @@ class Place:
         return open_product(self.settings, hire=self.hire, announce=lambda _: None, clock=clock)
 
     async def hire(self, assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
-        return Team(
-            assistant=assistant,
-            router=ScriptedRouter(otherwise=route_to("refund", self.autonomy, queue="returns")),
-            searcher=knowledge,
-            drafter=ScriptedDrafter(),
-            checker=ScriptedChecker(),
-            escalation=LocalEscalation(),
-            guards=ScriptedGuards(),
-            language=lambda _text: "en",
-            actions=dict(self.actions),
+        return scripted_team(
+            assistant, knowledge, route_to("refund", self.autonomy, queue="returns"), actions=dict(self.actions)
         )
 
     def write(self, name: str, text: str) -> None:

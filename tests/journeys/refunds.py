@@ -10,9 +10,8 @@ from typing import Any
 
 import anyio
 
-from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
-from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
+from graphs.fakes import ScriptedDrafter, route_to, scripted_team
 from graphs.faults import Faults
 from graphs.settings import Settings
 from graphs.team import Team
@@ -140,15 +139,11 @@ async def opened(
 
     async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
         intent = assistant.intents[0]
-        return Team(
-            assistant=assistant,
-            router=ScriptedRouter(otherwise=route_to(intent.name, intent.autonomy, queue="shipping")),
-            searcher=knowledge,
+        return scripted_team(
+            assistant,
+            knowledge,
+            route_to(intent.name, intent.autonomy, queue="shipping"),
             drafter=ScriptedDrafter(otherwise=(SENT,)),
-            checker=ScriptedChecker(),
-            escalation=LocalEscalation(),
-            guards=ScriptedGuards(),
-            language=lambda _text: "en",
             actions=load_actions(assistant, place["data"]),
             **more,
         )

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from httpx_sse import ServerSentEvent
 from sqlalchemy import select
@@ -228,23 +229,26 @@ async def test_the_one_process_of_sqlite_finishes_what_it_does(nursery: Nursery,
         assert_kept(place, [sent])
 
 
-def test_the_commands_end_in_order(place: Place, assistant_folder: Path, tmp_path: Path) -> None:
+async def test_the_commands_end_in_order(place: Place, assistant_folder: Path, tmp_path: Path) -> None:
     environment = {
         "HANDRAIL_DATABASE_URL": str(place.url),
         "HANDRAIL_VAULT_KEY": place.vault_key,
         "HANDRAIL_ASSISTANT": str(assistant_folder),
         "HANDRAIL_PORT": str(place.server().port),
     }
-    codes = {}
-    with launched("serve", tmp_path, environment) as server, launched("worker", tmp_path, environment) as hand:
+    # The server ends as the signal asks, once it has closed everything.
+    assert await anyio.to_thread.run_sync(ended, tmp_path, environment) == {"serve": 0, "worker": 0}
+
+
+def ended(folder: Path, environment: dict[str, str]) -> dict[str, int]:
+    """Start both commands, ask them to end, and return their exit codes."""
+    with launched("serve", folder, environment) as server, launched("worker", folder, environment) as hand:
         for process, line in ((server, "ready"), (hand, "working on")):
             assert process.stderr is not None
             assert any(line in each for each in process.stderr)
         for process in (server, hand):
             process.terminate()
-        codes = {"serve": server.wait(15), "worker": hand.wait(15)}
-    # The server ends as the signal asks, once it has closed everything.
-    assert codes == {"serve": 0, "worker": 0}
+        return {"serve": server.wait(15), "worker": hand.wait(15)}
 
 
 @contextmanager

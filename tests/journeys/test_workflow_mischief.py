@@ -11,9 +11,8 @@ import anyio
 import orjson
 import pytest
 
-from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
-from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
+from graphs.fakes import route_to, scripted_team
 from graphs.settings import Settings
 from graphs.team import Team
 from graphs.workflows.desk import Item
@@ -31,16 +30,7 @@ PLACES = ("blocking", "chained", "inside", "way", "waiting", "called")
 
 async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
     """Hire a team of fakes."""
-    return Team(
-        assistant=assistant,
-        router=ScriptedRouter(otherwise=route_to("delivery")),
-        searcher=knowledge,
-        drafter=ScriptedDrafter(),
-        checker=ScriptedChecker(),
-        escalation=LocalEscalation(),
-        guards=ScriptedGuards(),
-        language=lambda _text: "en",
-    )
+    return scripted_team(assistant, knowledge, route_to("delivery"))
 
 
 async def done(product: Product, how: str, calls: Path | None = None) -> WorkflowRunView:

@@ -14,9 +14,8 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import delete, select, text, update
 
-from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
-from graphs.fakes import ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
+from graphs.fakes import route_to, scripted_team
 from graphs.retention import erase_old_conversations
 from graphs.settings import Settings
 from graphs.team import Team
@@ -58,16 +57,7 @@ class Office:
         """Open it in this process."""
 
         async def hire(assistant: Assistant, knowledge: Knowledge, _encoder: Encoder) -> Team:
-            return Team(
-                assistant=assistant,
-                router=ScriptedRouter(otherwise=route_to("delivery")),
-                searcher=knowledge,
-                drafter=ScriptedDrafter(),
-                checker=ScriptedChecker(),
-                escalation=LocalEscalation(),
-                guards=ScriptedGuards(),
-                language=lambda _text: "en",
-            )
+            return scripted_team(assistant, knowledge, route_to("delivery"))
 
         settings = Settings(**{"assistant": self.folder, "lease_seconds": 2.0, **self.settings})
         return open_product(settings, hire=hire, announce=lambda _: None, **how)

@@ -15,9 +15,13 @@ from typing import Any
 import anyio
 
 from agents.drafter import DraftRequest
-from agents.escalation import LocalEscalation
 from graphs.assembly import Product, open_product
-from graphs.fakes import ScriptedAction, ScriptedChecker, ScriptedDrafter, ScriptedGuards, ScriptedRouter, route_to
+from graphs.fakes import (
+    ScriptedAction,
+    ScriptedDrafter,
+    route_to,
+    scripted_team,
+)
 from graphs.settings import Settings
 from graphs.team import Team
 from policies.types import Abstention, Audience, Sentence
@@ -133,15 +137,11 @@ class Till:
         action.reached = reached
 
         async def hire(assistant: Assistant, _knowledge: Knowledge, _encoder: Encoder) -> Team:
-            return Team(
-                assistant=assistant,
-                router=ScriptedRouter(otherwise=route_to("delivery", queue="shipping")),
-                searcher=Searcher(fate),
+            return scripted_team(
+                assistant,
+                Searcher(fate),
+                route_to("delivery", queue="shipping"),
                 drafter=Drafter(fate),
-                checker=ScriptedChecker(),
-                escalation=LocalEscalation(),
-                guards=ScriptedGuards(),
-                language=lambda _text: "en",
                 actions={action.name: action},
             )
 
