@@ -103,9 +103,9 @@ class ModelChecker:
             text="The passages, then the sentence:",
             data=(*passage_data(passages), Data(kind="sentence", text=text)),
         )
-        judged, _ = await self._sentences.ask(request.mandate, said, Judged, passages=list(passages.values()))
+        judged, tier = await self._sentences.ask(request.mandate, said, Judged, passages=list(passages.values()))
         shown = judged is not None and borne_out(text, judged, passages)
-        return Verdict(outcome=Outcome.PASS, score=JUDGED) if shown else local
+        return Verdict(outcome=Outcome.PASS, score=JUDGED, tier=tier) if shown else local
 
     def is_unsure(self, local: Verdict) -> bool:
         """Say whether a model may judge a sentence after the local checker."""
@@ -122,14 +122,14 @@ class ModelChecker:
             text="What the customer asks, then the reply:",
             data=(Data(kind="message", text=request.question), Data(kind="reply", text=reply)),
         )
-        judged, _ = await self._answers.ask(request.mandate, said, Answered)
+        judged, tier = await self._answers.ask(request.mandate, said, Answered)
         if judged is None:
             return local
         if judged.answers == "no":
             reason = Reason(code="check.not_answered", text="A model finds that it does not answer the question.")
-            return Verdict(outcome=Outcome.ESCALATE, score=local.score, reasons=(reason,))
+            return Verdict(outcome=Outcome.ESCALATE, score=local.score, reasons=(reason,), tier=tier)
         found = contradiction([sentence.text for sentence in request.sentences])
-        return replace(found or Verdict(outcome=Outcome.PASS), score=JUDGED)
+        return replace(found, score=JUDGED) if found else Verdict(outcome=Outcome.PASS, score=JUDGED, tier=tier)
 
     def is_open(self, local: Verdict) -> bool:
         """Say whether a model may judge an answer after the local checker."""

@@ -18,6 +18,7 @@ from agents.drafter import LocalDrafter
 from agents.escalation import LocalEscalation
 from agents.prompts import all_prompts
 from agents.router import LocalRouter, RouterSettings
+from graphs.ahead import warm
 from graphs.backend import Backend, open_backend
 from graphs.faults import Faults
 from graphs.guarding import require_own_words
@@ -83,6 +84,7 @@ async def open_product(
     settings: Settings,
     *,
     works: bool = True,
+    warms: bool = False,
     queues: Sequence[str] | None = None,
     announce: Callable[[str], None] = log.info,
     clock: Clock | None = None,
@@ -95,9 +97,11 @@ async def open_product(
     """Build the service, deliver jobs of ``queues`` (all when None) if it ``works``, and close all in the end.
 
     At the end, what is being worked on has ``HANDRAIL_DRAIN_SECONDS`` to finish; the rest is taken up by another
-    process, or by the next. ``announce`` is told what takes long; ``hire`` finds other agents than ``build_team``;
-    ``faults`` and ``sabotage`` go wrong on purpose; ``providers`` open language models in place of those known.
-    Raises ``ConfigError`` for what the operator must mend, also when another process owns the data folder.
+    process, or by the next. What ``warms`` takes up to three seconds more to open, for which its first turns are
+    as fast as those that follow. ``announce`` is told what takes long; ``hire`` finds other agents than
+    ``build_team``; ``faults`` and ``sabotage`` go wrong on purpose; ``providers`` open language models in place
+    of those known. Raises ``ConfigError`` for what the operator must mend, also when another process owns the
+    data folder.
     """
     async with AsyncExitStack() as stack:
         # Our matrices are small: a second BLAS thread costs more than it saves, and other threads wait for it.
@@ -113,7 +117,7 @@ async def open_product(
             sabotage=sabotage,
             providers=providers,
         )
-        yield await opening.product(works=works, queues=queues)
+        yield await opening.product(works=works, warms=warms, queues=queues)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +145,7 @@ class _Opening:
     sabotage: Sabotage
     providers: Mapping[str, Provider] | None
 
-    async def product(self, *, works: bool, queues: Sequence[str] | None) -> Product:
+    async def product(self, *, works: bool, warms: bool, queues: Sequence[str] | None) -> Product:
         """Open everything, in the order in which it is needed."""
         settings, enter = self.settings, self.stack.enter_async_context
         assistant = load_assistant(settings.assistant)
@@ -160,6 +164,9 @@ class _Opening:
             heard=lambda ring: hear(hub, segments, workflows, ring),
         )
         outfit = await self.outfit(assistant, store)
+        if warms:
+            self.announce("looking the passages over")
+            await warm(outfit.team, (await outfit.knowledge.index()).passages)
         principal = Principal(workspace_id=settings.workspace, id="local-admin", role="admin")
         workspace = store.in_workspace(settings.workspace)
         await workspace.write(lambda tx: note_version(tx, assistant, principal))
@@ -311,6 +318,7 @@ def _running(
         segments=segments,
         workflows=workflows,
         knowledge=outfit.knowledge,
+        team=outfit.team,
         ledger_key=key,
     )
 
@@ -374,5 +382,5 @@ async def build_team(
         guards=guards,
         language=identify_language,
         finder=finder,
-        actions=await open_actions(assistant, cache.parent if cache else Path(".data")),
+        actions=await open_actions(assistant, cache.parent if cache else Path(".data"), secret),
     )

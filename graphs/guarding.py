@@ -63,9 +63,7 @@ async def guard_passages(turn: Turn, passages: Sequence[Passage]) -> tuple[tuple
     found: dict[str, Guarding] = {}
 
     async def check(passage: Passage) -> None:
-        request = GuardRequest(stage="passage", text=passage.text, passages=(passage,))
-        checked = await turn.team.guards.check(request)
-        found[passage.id] = together([checked, await _headings(turn.team, passage)])
+        found[passage.id] = await check_passage(turn.team, passage)
 
     async with anyio.create_task_group() as tasks:
         for passage in passages:
@@ -74,6 +72,12 @@ async def guard_passages(turn: Turn, passages: Sequence[Passage]) -> tuple[tuple
         told(turn, "passage", found[passage.id], passage=passage.id, document=passage.document)
     kept = [passage for passage in passages if found[passage.id].outcome is not Outcome.REVISE]
     return tuple(kept), together(list(found.values()))
+
+
+async def check_passage(team: Team, passage: Passage) -> Guarding:
+    """Return what the guards find in a passage, its title and its headings."""
+    checked = await team.guards.check(GuardRequest(stage="passage", text=passage.text, passages=(passage,)))
+    return together([checked, await _headings(team, passage)])
 
 
 async def _headings(team: Team, passage: Passage) -> Guarding:

@@ -194,7 +194,8 @@ async def check(state: State, runtime: Context) -> State:
         if ruling.queue:
             step["queue"] = ruling.queue
         report["verdict"] = {"outcome": step["next"], "score": round(verdict.score, 4)}
-        turn.decide("check", "verdict", step["next"], reasons, confidence=round(verdict.score, 4))
+        score = round(verdict.score, 4)
+        turn.decide("check", "verdict", step["next"], reasons, confidence=score, tier=verdict.tier)
         return step
 
 

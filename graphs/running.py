@@ -10,12 +10,14 @@ from functools import partial
 
 import anyio
 
+from graphs.ahead import judge_ahead
 from graphs.backend import Backend
 from graphs.housekeeping import keep_house
 from graphs.hub import Hub
 from graphs.segments import Segments
 from graphs.service import Service
 from graphs.settings import Settings
+from graphs.team import Team
 from graphs.work import (
     EXPIRE,
     KEEP_HOUSE,
@@ -61,6 +63,8 @@ class Running:
     segments: Segments
     workflows: WorkflowSegments
     knowledge: Knowledge
+    team: Team
+    """Whose guards look at passages before they are asked for."""
     ledger_key: LedgerKey
 
     @asynccontextmanager
@@ -73,6 +77,7 @@ class Running:
                 side.start_soon(self._refresh_index)
             if works:
                 side.start_soon(self._keep_house)
+                side.start_soon(judge_ahead, self.team, self.knowledge.index)
             async with anyio.create_task_group() as workers:
                 if works:
                     workers.start_soon(self._work, queues, stop)

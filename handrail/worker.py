@@ -40,7 +40,7 @@ async def run_worker(
     if metrics_port is not None:
         start_http_server(metrics_port, "127.0.0.1")
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with open_product(settings, queues=list(queues) or None, sabotage=sabotage):
+        async with open_product(settings, warms=True, queues=list(queues) or None, sabotage=sabotage):
             log.info("working on %s", ", ".join(queues or QUEUES))
             async for _ in signals:
                 break

@@ -176,6 +176,10 @@ class ServerTool(Strict):
     """Which of its arguments are found in the customer's words, and how."""
 
 
+Header = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]
+"""The name of an HTTP header (RFC 9110, section 5.6.2)."""
+
+
 class ServerEntry(Strict):
     """One server that speaks MCP: a command that is started, or an address; and which of its tools may be used."""
 
@@ -183,6 +187,8 @@ class ServerEntry(Strict):
     env: dict[Line, str] = Field(default_factory=dict)
     """What the command's environment has besides; ``${NAME}`` is taken from ours."""
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
+    headers: dict[Header, Line] = Field(default_factory=dict)
+    """What every call of the address has besides, such as a key; ``${NAME}`` is taken from the environment."""
     tools: Annotated[dict[Name, ServerTool], Field(min_length=1)]
     start_seconds: Annotated[float, Field(gt=0, le=120)] = 20.0
     """How long it may take to say which tools it has."""
@@ -191,6 +197,8 @@ class ServerEntry(Strict):
     def _is_reached_one_way(self) -> ServerEntry:
         if (self.command is None) == (self.url is None):
             raise ValueError("a server has a `command` or a `url`; write one of them")
+        if self.headers and self.url is None:
+            raise ValueError("`headers` go with a `url`; a command has `env`")
         return self
 
 

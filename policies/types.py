@@ -145,6 +145,8 @@ class Verdict:
     score: float = 1.0
     """Probability, 0 to 1, that the text is supported and allowed."""
     reasons: tuple[Reason, ...] = ()
+    tier: Tier = "local"
+    """Who had the last word."""
 
     @property
     def passed(self) -> bool:

@@ -52,7 +52,9 @@ class Lifecycle:
         """
         embedded = settings.database_url is None
         try:
-            opening = open_product(settings, works=embedded, announce=self.announce, sabotage=self._sabotage)
+            opening = open_product(
+                settings, works=embedded, warms=embedded, announce=self.announce, sabotage=self._sabotage
+            )
             async with opening as product:
                 with ExitStack() as stack:
                     if url is not None and embedded:

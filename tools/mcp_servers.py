@@ -7,12 +7,14 @@ dies is no worse than one that fails. It gets the arguments alone: nothing says 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 from langchain_core.tools import BaseTool
 from langchain_mcp_adapters.client import MultiServerMCPClient
 from langchain_mcp_adapters.sessions import Connection, StdioConnection, StreamableHttpConnection
+from pydantic import SecretStr
 
 from policies.errors import ConfigError
 from policies.folder import ServerEntry, ServerTool
@@ -26,18 +28,21 @@ from tools.own_actions import result_of
 with without("rfc3987_syntax"):
     from jsonschema import Draft202012Validator
 
+Secret = Callable[[str], SecretStr | None]
+"""Says what an environment variable holds."""
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _NUMBERS = {"number": float, "integer": int}
 
 
-async def load_server_actions(assistant: Assistant) -> dict[str, Action]:
+async def load_server_actions(assistant: Assistant, secret: Secret) -> dict[str, Action]:
     """Return the listed tools of all servers, by our names.
 
-    Raises ``ConfigError`` that names file, line and remedy: for a server that does not answer in its time, and for
-    a tool that it does not have.
+    Raises ``ConfigError`` that names file, line and remedy: for a server that does not answer in its time, for a
+    tool that it does not have, and for a header whose variable ``secret`` does not know.
     """
     found: dict[str, Action] = {}
     for name, entry in assistant.file.mcp.items():
-        offered = await _offered(assistant, name, entry)
+        offered = await _offered(assistant, name, entry, secret)
         for own, tool in entry.tools.items():
             theirs = tool.tool or own
             if theirs not in offered:
@@ -47,8 +52,9 @@ async def load_server_actions(assistant: Assistant) -> dict[str, Action]:
     return found
 
 
-async def _offered(assistant: Assistant, name: str, entry: ServerEntry) -> dict[str, BaseTool]:
-    client = MultiServerMCPClient({name: _connection(assistant, entry)}, handle_tool_errors=False)
+async def _offered(assistant: Assistant, name: str, entry: ServerEntry, secret: Secret) -> dict[str, BaseTool]:
+    connection = _connection(assistant, name, entry, secret)
+    client = MultiServerMCPClient({name: connection}, handle_tool_errors=False)
     how = " ".join(entry.command) if entry.command else entry.url
     try:
         with anyio.fail_after(entry.start_seconds):
@@ -63,13 +69,27 @@ async def _offered(assistant: Assistant, name: str, entry: ServerEntry) -> dict[
         raise _wrong(assistant, name, what, f"See whether this works: {how}") from error
 
 
-def _connection(assistant: Assistant, entry: ServerEntry) -> Connection:
+def _connection(assistant: Assistant, name: str, entry: ServerEntry, secret: Secret) -> Connection:
     if entry.command:
         program, *arguments = entry.command
         return StdioConnection(
             transport="stdio", command=program, args=arguments, env=entry.env or None, cwd=str(assistant.folder)
         )
-    return StreamableHttpConnection(transport="streamable_http", url=entry.url or "")
+    headers = {header: _filled(assistant, name, text, secret) for header, text in entry.headers.items()}
+    return StreamableHttpConnection(transport="streamable_http", url=entry.url or "", headers=headers)
+
+
+def _filled(assistant: Assistant, server: str, text: str, secret: Secret) -> str:
+    """Put what the environment holds in place of each ``${NAME}``."""
+
+    def value(found: re.Match[str]) -> str:
+        held = secret(found[1])
+        if held is None:
+            what = f"a header needs the environment variable {found[1]}, which is not set"
+            raise _wrong(assistant, server, what, f"Set {found[1]}, or take the header out.")
+        return held.get_secret_value()
+
+    return _VARIABLE.sub(value, text)
 
 
 def _wrong(assistant: Assistant, server: str, what: str, remedy: str) -> ConfigError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from policies.errors import ConfigError
 from policies.expressions import arguments_in, facts_in
@@ -12,17 +14,20 @@ from tools.assistants import Assistant, line_of
 from tools.own_actions import load_actions
 
 
-async def open_actions(assistant: Assistant, data: Path) -> dict[str, Action]:
+async def open_actions(
+    assistant: Assistant, data: Path, secret: Callable[[str], SecretStr | None] = lambda _name: None
+) -> dict[str, Action]:
     """Return what assistant.yaml offers, by name; ``data`` is where tools may keep something.
 
-    Raises ``ConfigError`` for a function that is wrong, and for a server that does not answer in its time.
+    ``secret`` knows the variables that headers of servers are made of. Raises ``ConfigError`` for a function that
+    is wrong, for a variable that is not set, and for a server that does not answer in its time.
     """
     actions = load_actions(assistant, data)
     if assistant.file.mcp:
         # Its libraries take a second to load, which nobody waits for who names no server.
         from tools.mcp_servers import load_server_actions
 
-        actions |= await load_server_actions(assistant)
+        actions |= await load_server_actions(assistant, secret)
     require_known_arguments(assistant, actions)
     return actions
 

@@ -79,7 +79,7 @@ async def test_a_sentence_passes_when_each_claim_has_its_words_in_a_passage() ->
     model, noted = ScriptedModel([judged(claim(TEXT), DAYS)]), list[Asked]()
     async with opened_scripts(small=model) as models:
         found = await checker(models).sentence(request(noted))
-    assert found == Verdict(outcome=Outcome.PASS, score=0.8)
+    assert found == Verdict(outcome=Outcome.PASS, score=0.8, tier="small")
     said = str(model.log.calls[0][1].content)
     blocks = [line for line in said.splitlines() if line.startswith("<data")]
     assert blocks == ['<data kind="passage" id="p1">', '<data kind="sentence">']
@@ -170,15 +170,16 @@ NO = Verdict(
     outcome=Outcome.ESCALATE,
     score=0.2,
     reasons=(Reason(code="check.not_answered", text="A model finds that it does not answer the question."),),
+    tier="small",
 )
 
 
 @pytest.mark.parametrize(
     ("local", "answers", "found"),
     [
-        (NOT_ANSWERED, "yes", Verdict(outcome=Outcome.PASS, score=0.8)),
+        (NOT_ANSWERED, "yes", Verdict(outcome=Outcome.PASS, score=0.8, tier="small")),
         (NOT_ANSWERED, "no", replace(NO, score=0.05)),
-        (BARELY, "yes", Verdict(outcome=Outcome.PASS, score=0.8)),
+        (BARELY, "yes", Verdict(outcome=Outcome.PASS, score=0.8, tier="small")),
         (BARELY, "no", NO),
         (BARELY, "perhaps", BARELY),
         (NOT_ANSWERED, "perhaps", NOT_ANSWERED),

@@ -1,4 +1,4 @@
-"""A small server that speaks MCP over its standard input and output, run by the tests."""
+"""A small server that speaks MCP over its standard input and output, or on a port, run by the tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from mcp.server.fastmcp import FastMCP
+from mcp.server.fastmcp import Context, FastMCP
 
 server = FastMCP("warehouse")
 
@@ -32,7 +32,17 @@ def fail() -> str:
     raise ValueError("no such shelf")
 
 
+@server.tool()
+def key(context: Context) -> str:  # type: ignore[type-arg]  # its parameters are those of the session
+    """Say which key the call came with."""
+    request = context.request_context.request
+    return str(request.headers.get("authorization", "none")) if request else "none"
+
+
 if __name__ == "__main__":
     if "slow" in sys.argv:
         time.sleep(60)
+    if "port" in sys.argv:
+        server.settings.port = int(sys.argv[-1])
+        server.run("streamable-http")
     server.run()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from agents.arguments import ArgumentsRequest, LocalArguments
+from evals.postgres import free_port
 from policies.errors import ConfigError
 from tests.journeys.shop import FILES
 from tools.actions import ActionRequest, TakesArguments
@@ -90,6 +95,47 @@ async def test_a_tool_that_fails_raises(written: Callable[[str], Assistant], tmp
         await actions["fail"](asked())
 
 
+@pytest.fixture(name="address")
+def address_fixture() -> Iterator[str]:
+    """Start the server on a port, and return its address."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, str(SERVER), "port", str(port)]) as process:
+        try:
+            for _ in range(600):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.kill()
+
+
+KEY = """    headers: {Authorization: "Bearer ${WAREHOUSE_KEY}"}
+    tools: {key: {effect: false}}
+"""
+
+
+async def test_a_server_by_address_is_called_with_its_headers(
+    written: Callable[[str], Assistant], tmp_path: Path, address: str
+) -> None:
+    keys = {"WAREHOUSE_KEY": SecretStr("hush")}
+    actions = await open_actions(written(f"    url: {address}\n{KEY}"), tmp_path, keys.get)
+    said: object = await actions["key"](asked())
+    assert said == "Bearer hush"
+
+
+async def test_a_header_whose_variable_is_not_set_is_told_with_its_line(
+    written: Callable[[str], Assistant], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as failed:
+        await open_actions(written(f"    url: http://127.0.0.1:9/mcp\n{KEY}"), tmp_path)
+    assert failed.value.message == (
+        f"{tmp_path / 'assistant.yaml'}:9: mcp.warehouse: a header needs the environment variable WAREHOUSE_KEY, "
+        "which is not set."
+    )
+    assert failed.value.remedy == "Set WAREHOUSE_KEY, or take the header out."
+
+
 @pytest.mark.parametrize(
     ("server", "says"),
     [
@@ -116,6 +162,8 @@ async def test_a_server_that_is_not_as_listed_is_told_with_its_line(
         "    tools: {stock: {}}\n",
         "    command: [a]\n    url: http://b\n    tools: {stock: {}}\n",
         "    command: [a]\n    tools: {}\n",
+        "    command: [a]\n    headers: {A: b}\n    tools: {stock: {}}\n",
+        "    url: http://b\n    headers: {'A B': c}\n    tools: {stock: {}}\n",
         "    command: [a]\n    tools: {stock: {arguments: {item: {pattern: '(', about: b}}}}\n",
     ],
 )

@@ -1,0 +1,130 @@
+"""Passages are judged before they are asked for: those of the active index, and of each that takes its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from graphs import ahead
+from graphs.ahead import judge_ahead, judge_all, warm
+from graphs.fakes import ScriptedGuards, route_to, scripted_team
+from graphs.guarding import check_passage
+from graphs.team import Team
+from policies.errors import Unavailable
+from policies.guards import Binding, Finding, GuardRequest, Stage
+from policies.types import Outcome, Passage, Reason
+from tests.agents.mandates import a_passage
+from tools.assistants import load_assistant
+from tools.guards.rails import Rails
+from tools.knowledge.fake import InMemoryRetriever
+from tools.knowledge.index import Index, build_index
+
+pytestmark = pytest.mark.anyio
+BLANK = Path(__file__).parents[2] / "handrail/samples/blank"
+BOUND = Binding(guard="reader", stage="passage", threshold=0.5, effect=Outcome.REVISE)
+TENTS, BOATS = a_passage("0", "Tents go back."), a_passage("1", "Boats stay.", title="Boats")
+HEADINGS = ["Returns\nReturns > Rules", "Boats\nBoats > Rules"]
+
+
+@dataclass
+class Reader:
+    """Passes everything, and notes what it read."""
+
+    name: str = "reader"
+    stages: tuple[Stage, ...] = ("passage",)
+    read: list[str] = field(default_factory=list)
+
+    async def __call__(self, request: GuardRequest) -> Finding:
+        self.read.append(request.text)
+        return Finding(guard=self.name, score=0.0, reason=Reason(code="read", text="It was read."))
+
+
+@pytest.fixture
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture
+def team(reader: Reader) -> Team:
+    return a_team(Rails([reader], [BOUND]))
+
+
+def a_team(guards: Rails | ScriptedGuards) -> Team:
+    return scripted_team(load_assistant(BLANK), InMemoryRetriever({}), route_to("delivery"), guards=guards)
+
+
+def an_index(version: str, *passages: Passage) -> Index:
+    return replace(build_index(version, [], 4), passages=passages)
+
+
+async def test_a_passage_that_was_judged_ahead_is_not_judged_in_a_turn(team: Team, reader: Reader) -> None:
+    await judge_all(team, [TENTS, BOATS], rest=0)
+    seen = [TENTS.text, HEADINGS[0], BOATS.text, HEADINGS[1]]
+    assert reader.read == seen
+    assert (await check_passage(team, TENTS)).passed
+    assert reader.read == seen
+
+
+async def test_a_server_that_starts_looks_passages_over_for_a_while(team: Team, reader: Reader) -> None:
+    await warm(team, [TENTS, BOATS], seconds=60)
+    assert sorted(reader.read) == sorted([TENTS.text, BOATS.text, *HEADINGS])
+    await warm(team, [a_passage("2", "Kites fly.")], seconds=0)
+    assert "Kites fly." not in reader.read
+
+
+async def test_each_index_version_is_judged_as_it_comes(
+    team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = [an_index("idx_1", TENTS), an_index("idx_1", TENTS), an_index("idx_2", TENTS, BOATS)]
+    done = anyio.Event()
+
+    async def index() -> Index:
+        if not versions:
+            done.set()
+            await anyio.sleep_forever()
+        return versions.pop(0)
+
+    monkeypatch.setattr(ahead, "LOOK_SECONDS", 0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(judge_ahead, team, index)
+        await done.wait()
+        tasks.cancel_scope.cancel()
+    assert reader.read == [TENTS.text, HEADINGS[0], BOATS.text, HEADINGS[1]]
+
+
+async def test_an_index_that_can_t_be_read_is_asked_for_again(
+    team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers: list[Exception | Index] = [Unavailable("The database is away."), OSError(5), an_index("idx_1", TENTS)]
+    done = anyio.Event()
+
+    async def index() -> Index:
+        if not answers:
+            done.set()
+            await anyio.sleep_forever()
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(ahead, "LOOK_SECONDS", 0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(judge_ahead, team, index)
+        await done.wait()
+        tasks.cancel_scope.cancel()
+    assert reader.read == [TENTS.text, HEADINGS[0]]
+    assert [each.levelname for each in caplog.records] == ["WARNING", "ERROR"]
+
+
+async def test_guards_that_remember_nothing_are_not_asked() -> None:
+    guards = ScriptedGuards()
+
+    async def index() -> Index:
+        raise AssertionError("asked for")
+
+    await judge_ahead(a_team(guards), index)
+    await warm(a_team(guards), [TENTS])
+    assert guards.asked == []
