@@ -28,9 +28,11 @@ MOST_SENTENCES = 3
 CLOSE = 0.1
 """A sentence whose score is this near to the best one's is quoted with it."""
 ENOUGH = 0.2
-"""Below this probability that the passages answer, nothing is drafted."""
+"""Below this probability that the passages answer, only a sentence that stands out is quoted."""
 LEAST = 1.4
-"""Below this score of the best sentence, nothing is drafted."""
+"""Below this score of the best sentence, only one that stands out is quoted."""
+NEAR, STANDS_OUT = 0.5, 0.7
+"""From this similarity on, and this probability that it is the one that answers, a sentence stands out."""
 OPEN = 0.2
 """A question of several is still open if some sentence scores this much more for it than what is quoted."""
 FAR = 0.4
@@ -90,8 +92,8 @@ class LocalDrafter:
             yield _abstention(0.0)
             return
         evidence = await self._evidence(request)
-        chosen = _chosen(evidence, request)
-        if not chosen or evidence.probability < self._enough:
+        chosen = _chosen(evidence, request, self._enough)
+        if not chosen:
             yield _abstention(evidence.probability)
             return
         for each in chosen:
@@ -114,13 +116,16 @@ class LocalDrafter:
         return found
 
 
-def _chosen(evidence: Evidence, request: DraftRequest) -> list[Candidate]:
-    """Return the best sentence and those of its document that are as good, in the order of the source."""
+def _chosen(evidence: Evidence, request: DraftRequest, enough: float) -> list[Candidate]:
+    """Return the best sentence and those of its document that are as good, in the order of the source.
+
+    There are none if it neither scores enough, in passages that seem to answer, nor stands out.
+    """
     usable = [n for n, each in enumerate(evidence.candidates) if each.text not in request.rejected]
     if not usable:
         return []
     best = max(usable, key=lambda n: evidence.scores[n])
-    if evidence.scores[best] < LEAST:
+    if not (_scores_enough(evidence, best, enough) or _stands_out(evidence, best, usable, enough)):
         return []
     document = _document(evidence.candidates[best], request)
     within = [n for n in usable if _document(evidence.candidates[n], request) == document]
@@ -130,6 +135,14 @@ def _chosen(evidence: Evidence, request: DraftRequest) -> list[Candidate]:
             chosen.append(n)
     quoted = [evidence.candidates[n] for n in chosen]
     return sorted(quoted, key=lambda each: (request.passages[each.passage].start, each.sentence))
+
+
+def _scores_enough(evidence: Evidence, best: int, enough: float) -> bool:
+    return bool(evidence.scores[best] >= LEAST and evidence.probability >= enough)
+
+
+def _stands_out(evidence: Evidence, best: int, usable: Sequence[int], enough: float) -> bool:
+    return bool(evidence.similar[best] >= NEAR and evidence.chance(best, usable) >= max(STANDS_OUT, enough))
 
 
 def _as_good(scores: Numbers, within: Sequence[int]) -> list[int]:

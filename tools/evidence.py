@@ -47,6 +47,11 @@ SHARED = 0.8
 ANSWERED = (2.17, 7.55)
 """Logistic weights of a passage's best sentence and of the passage as a whole."""
 ANSWERED_BIAS = -5.5
+SHARPNESS = 5.0
+"""How sharply a sentence stands out: the share that it has of all is that of ``exp(SHARPNESS * score)``."""
+RIGHT = (1.79, 4.99)
+"""Logistic weights of the logarithm of that share, and of the sentence's similarity to the question."""
+RIGHT_BIAS = -0.39
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +86,16 @@ class Evidence:
     scores: Numbers
     probability: float
     """That the passages answer the question, 0 to 1."""
+    similar: Numbers
+    """Similarity of each sentence to the whole question."""
     parts: tuple[Numbers, ...] = ()
     """Scores for each question of a message that has several parts."""
+
+    def chance(self, chosen: int, among: Sequence[int]) -> float:
+        """Return the probability that a sentence answers: it is near the question, and stands out among others."""
+        rivals = np.exp(SHARPNESS * (self.scores[list(among)] - self.scores[chosen]))
+        total = RIGHT[0] * -math.log(float(rivals.sum())) + RIGHT[1] * float(self.similar[chosen])
+        return 1 / (1 + math.exp(-(total + RIGHT_BIAS)))
 
 
 @dataclass(frozen=True)
@@ -131,12 +144,15 @@ def weigh(asking: Asking, passages: Sequence[Passage], vectors: Mapping[str, Vec
     """Weigh every sentence; ``vectors`` has one unit row for each sentence of each passage."""
     candidates = sentences_of(passages)
     if not candidates:
-        return Evidence(candidates=(), scores=np.zeros(0, np.float32), probability=0.0)
-    scores = features_of(asking, passages, vectors) @ WEIGHTS
+        nothing = np.zeros(0, np.float32)
+        return Evidence(candidates=(), scores=nothing, probability=0.0, similar=nothing)
+    features = features_of(asking, passages, vectors)
+    scores = features @ WEIGHTS
     return Evidence(
         candidates=candidates,
         scores=scores,
         probability=probability_of(asking, passages, vectors),
+        similar=features[:, FEATURES.index("whole")],
         parts=_part_scores(asking, passages, vectors, scores),
     )
 

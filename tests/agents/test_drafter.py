@@ -147,6 +147,17 @@ async def test_a_best_sentence_that_says_little_is_not_quoted() -> None:
     assert found.confidence > 0.2
 
 
+async def test_a_sentence_that_stands_out_is_quoted_though_its_passage_is_unlike_the_question() -> None:
+    text = "Tents go back within 30 days. Every store has a telephone. Boots are mended in June."
+    far = passage(text, "Returns", similarity=0.0)
+    asked = "do tents go back within 30 days"
+    [found] = await drafted(request(asked, (far,)))
+    assert isinstance(found, Sentence)
+    assert found.text == "Tents go back within 30 days."
+    strict = LocalDrafter(HashingEncoder(), enough=0.99)
+    assert [type(each) for each in await drafted(request(asked, (far,)), strict)] == [Abstention]
+
+
 def result(said: object) -> Passage:
     found = passage_of("order_status", "run_1:act:order_status", "run_1", said)
     assert found is not None

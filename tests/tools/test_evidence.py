@@ -8,6 +8,7 @@ from tools.encoder.fake import HashingEncoder
 from tools.evidence import (
     FEATURES,
     Asking,
+    Evidence,
     asking_of,
     features_of,
     likelihood,
@@ -53,6 +54,24 @@ async def test_every_sentence_has_every_feature() -> None:
     evidence = weigh(asking, [passage()], vectors)
     assert evidence.scores[0] > evidence.scores[1]
     assert 0 < evidence.probability < 1
+
+
+def some_evidence(scores: list[float], similar: list[float]) -> Evidence:
+    return Evidence(
+        candidates=(),
+        scores=np.array(scores, np.float32),
+        probability=0.5,
+        similar=np.array(similar, np.float32),
+    )
+
+
+def test_a_sentence_is_likelier_to_answer_the_more_it_stands_out_and_the_nearer_it_is() -> None:
+    alone = some_evidence([1.5, 0.5, 0.5], [0.6, 0.3, 0.3])
+    among = some_evidence([1.5, 1.5, 1.4], [0.6, 0.6, 0.6])
+    far = some_evidence([1.5, 0.5, 0.5], [0.3, 0.3, 0.3])
+    chances = [each.chance(0, range(3)) for each in (alone, among, far)]
+    assert chances == pytest.approx([0.9296, 0.7087, 0.7471], abs=1e-3)
+    assert among.chance(0, [0]) == pytest.approx(0.9312, abs=1e-3)
 
 
 def test_no_passages_are_no_evidence() -> None:
