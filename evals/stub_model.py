@@ -24,6 +24,7 @@ REASONS = {
     400: "Bad Request",
     401: "Unauthorized",
     404: "Not Found",
+    422: "Unprocessable Content",
     429: "Too Many Requests",
     500: "Internal Error",
 }

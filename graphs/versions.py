@@ -86,7 +86,7 @@ class Teams:
     def forget(self) -> None:
         """Let all teams drop what they remember of recent texts, as after an erasure."""
         for team in {id(each): each for each in (self.own, *self._others.values())}.values():
-            for each in (team.finder, team.models):
+            for each in (team.finder, team.models, team.guards):
                 if isinstance(each, Forgetful):
                     each.forget()
 

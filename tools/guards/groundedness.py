@@ -167,6 +167,10 @@ class Groundedness:
         self._weights = weights or shipped_weights()
         self._kept: dict[str, Spelled] = {}
 
+    def forget(self) -> None:
+        """Drop the sentences that are kept in words: what an action returned may be among them."""
+        self._kept.clear()
+
     async def supported(self, sources: Sequence[str], reply: str) -> float:
         """Return the probability that sources bear a reply out: that of its weakest sentence."""
         pieces = [piece for source in sources for piece in cut(source)]
@@ -260,6 +264,10 @@ class GroundednessGuard:
         self, encoder: Encoder, *, vectors_of: VectorsOf | None = None, judge: Judge | None = None
     ) -> None:
         self._groundedness = Groundedness(encoder, vectors_of=vectors_of, judge=judge)
+
+    def forget(self) -> None:
+        """Drop what is remembered of recent sources, as after an erasure."""
+        self._groundedness.forget()
 
     async def __call__(self, request: GuardRequest) -> Finding:
         """Judge one drafted sentence."""

@@ -19,6 +19,7 @@ import anyio
 from policies.errors import ConfigError
 from policies.guards import Binding, Finding, Guard, Guarding, GuardRequest, Stage, guarding
 from policies.types import Reason
+from tools.encoder.ports import Forgetful
 from tools.imports import without
 from tools.metrics import GUARD_SECONDS, GUARDING_SECONDS
 from tools.telemetry import names
@@ -97,6 +98,7 @@ class Rails:
     def __init__(self, guards: Iterable[Guard], bindings: Iterable[Binding]) -> None:
         """Raises ``ConfigError`` for a binding to a guard that there is not, or where it can't be used."""
         by_name = {guard.name: guard for guard in guards}
+        self._forgetful = [guard for guard in by_name.values() if isinstance(guard, Forgetful)]
         bound: dict[Stage, list[Binding]] = defaultdict(list)
         for binding in bindings:
             _require(by_name, binding)
@@ -108,6 +110,11 @@ class Rails:
     def bound(self, stage: Stage) -> Sequence[Binding]:
         """Return what is bound at a place."""
         return self._bound.get(stage, [])
+
+    def forget(self) -> None:
+        """Let guards drop what they remember of recent texts; what was found in articles stays."""
+        for guard in self._forgetful:
+            guard.forget()
 
     async def check(self, request: GuardRequest) -> Guarding:
         """Let all guards of the request's place judge its text; the strictest effect of those that fail holds."""

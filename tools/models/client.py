@@ -13,14 +13,14 @@ import anyio.to_thread
 from pydantic import BaseModel
 
 from tools.models.errors import ModelFailed
-from tools.models.faults import DEADLINE, SLOW, CallFailed, read_fault
+from tools.models.faults import DEADLINE, REFUSED, SLOW, CallFailed, may_be_the_form, read_fault
 from tools.models.gate import Gate
 from tools.models.heard import Heard
 from tools.models.ports import ToolCall, Usage
 from tools.models.prompts import Prompt
 from tools.models.providers import Opened
 from tools.models.settings import ModelSettings
-from tools.models.structured import Asked, ask_structured, reply_in
+from tools.models.structured import Asked, Form, ask_structured, reply_in
 from tools.telemetry import names
 from tools.telemetry.spans import NOTHING, Span
 
@@ -65,6 +65,7 @@ class ModelClient:
         self._opened: Opened | None = None
         self._opening = anyio.Lock()
         self._dice = dice
+        self._form = Form(settings)
 
     async def open(self) -> BaseChatModel:
         """Return the provider's client; making it may import much, so that is done in a thread."""
@@ -116,15 +117,28 @@ class ModelClient:
                 meter.text, meter.finish = asked.text, asked.finish
                 return asked
 
+        form = self._form.how
+        try:
+            return await self._retrying(once, until, meter)
+        except ModelFailed as error:
+            # A request that is refused is not repeated, but may be put another way.
+            if error.code != REFUSED or self._form.how == form:
+                raise
         return await self._retrying(once, until, meter)
 
     async def _ask(self, model: BaseChatModel, prompt: Prompt, schema: type[BaseModel], until: float) -> Asked:
         began = anyio.current_time()
         try:
             with anyio.fail_after(max(0.0, min(self.settings.total_seconds, until - began))):
-                return await ask_structured(model, prompt, schema, self.settings.structured)
+                asked = await ask_structured(model, prompt, schema, self._form.how)
         except TimeoutError:
             raise self._too_late(began, until, False) from None
+        except Exception as error:
+            if may_be_the_form(error):
+                self._form.failed()
+            raise
+        self._form.worked()
+        return asked
 
     def _too_late(self, began: float, until: float, said_anything: bool) -> CallFailed:
         """Return the failure of a call that was not waited for any longer.

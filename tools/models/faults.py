@@ -19,6 +19,7 @@ REFUSED = "model.refused"
 KEY = (401, 403)
 WRONG_KEY = "model.key"
 WORTH_A_RETRY = (408, 409, 425, BUSY)
+_FORM = (400, 404, 415, 422, 500, 501)
 _CONNECTION = {
     "APIConnectionError",
     "APITimeoutError",
@@ -77,6 +78,11 @@ def read_fault(error: Exception, now: datetime | None = None) -> Fault:
         return Fault(code="model.cut", text=text, retry=False, blames=False)
     # A provider's own error without a status is one that came in the middle of a stream.
     return Fault(code="model.failed", text=f"It failed ({type(error).__name__}).", retry="APIError" in names)
+
+
+def may_be_the_form(error: Exception) -> bool:
+    """Whether a provider may have failed because of the form of a request, and not of what it asks."""
+    return _status(error) in _FORM
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -30,6 +30,9 @@ class Price:
     """For input that the provider had read before; as ``input`` when None."""
 
 
+Structured = Literal["json_schema", "function_calling", "json_mode"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """One model: how it is reached, how long it may take, how much may be asked of it."""
@@ -63,8 +66,9 @@ class ModelSettings:
     """If no token has come by then, a second call is made and the quicker one kept; both are paid for."""
     max_tokens: int = 1024
     temperature: float | None = None
-    structured: Literal["json_schema", "function_calling", "json_mode"] | None = None
-    """How a reply in a schema is asked for; None leaves it to the provider's client."""
+    structured: Structured | None = None
+    """How a reply in a schema is asked for; None leaves it to the provider's client, and with a ``base_url`` to
+    what the server turns out to know."""
     announces_end: bool = True
     """Whether the provider says why a reply ended; without that, a stream that is cut looks whole."""
     price: Price | None = None

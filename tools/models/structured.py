@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,12 +14,34 @@ from tools.models.errors import BadReply
 from tools.models.heard import calls_of, finish_of, told_or_estimated, usage_of
 from tools.models.ports import Message, Usage
 from tools.models.prompts import Prompt, tokens_in
+from tools.models.settings import ModelSettings, Structured
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 LONGEST_QUOTE = 4_000
 _FENCE = re.compile(r"^\s*```(?:json)?\s*\n|\n\s*```\s*$")
+
+
+class Form:
+    """How a model is asked for a reply in a schema: as its settings say, or by what turns out to work.
+
+    Not every server that speaks the wire of OpenAI knows schemas. Where nobody said how to ask and it is such a
+    server, JSON without a schema is tried after a refusal, and what worked first is kept.
+    """
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self._known = settings.structured is not None or settings.base_url is None
+        self.how: Structured | None = settings.structured
+
+    def worked(self) -> None:
+        """Keep the present way."""
+        self._known = True
+
+    def failed(self) -> None:
+        """Take the other way next, if there is one."""
+        if not self._known:
+            self.how = "json_mode" if self.how is None else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +55,14 @@ class Asked:
 
 
 async def ask_structured(
-    model: BaseChatModel, prompt: Prompt, schema: type[BaseModel], method: str | None
+    model: BaseChatModel, prompt: Prompt, schema: type[BaseModel], method: Structured | None
 ) -> Asked:
-    """Make one call for a reply in a schema."""
+    """Make one call for a reply in a schema; where the provider is not told the schema, the prompt has it."""
     # As a mapping, because of a class some clients raise their own errors and lose the reply.
     name = schema.__name__
     wanted: dict[str, Any] = {"title": name, "description": name, **schema.model_json_schema()}
     how = {} if method is None else {"method": method}
+    prompt = _with_schema(prompt, schema) if method == "json_mode" else prompt
     runnable = model.with_structured_output(wanted, include_raw=True, **how)
     result: Any = await runnable.ainvoke(prompt.to_langchain())
     raw, calls = result["raw"], calls_of(result["raw"])
@@ -66,6 +89,15 @@ async def reply_in(
     except ValidationError as error:
         fields = ", ".join(sorted({_field(schema, each["loc"]) for each in error.errors()}))
         raise BadReply(f"Its reply does not fit the schema {schema.__name__}: {fields}.") from None
+
+
+def _with_schema(prompt: Prompt, schema: type[BaseModel]) -> Prompt:
+    """Say in the last message, for some models allow no second one, what the reply must look like."""
+    *before, last = prompt.messages
+    wanted = orjson.dumps(schema.model_json_schema()).decode()
+    text = f"{last.text}\n\nReply with one JSON object and nothing else. It must fit this schema:\n{wanted}"
+    more = tokens_in(text) - tokens_in(last.text)
+    return Prompt(messages=(*before, replace(last, text=text)), tokens=prompt.tokens + more)
 
 
 def _repair(prompt: Prompt, reply: str, error: ValidationError) -> Prompt:

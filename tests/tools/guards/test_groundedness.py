@@ -193,6 +193,24 @@ async def test_what_may_be_borne_out_in_other_words_is_unsure() -> None:
     assert 0.5 < finding.score <= 0.8
 
 
+async def test_sources_are_put_into_words_once_until_they_are_to_be_forgotten() -> None:
+    asked: list[str] = []
+
+    class Counting(HashingEncoder):
+        async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+            asked.extend(texts)
+            return await super().tokens(texts)
+
+    guard = GroundednessGuard(Counting())
+    claim = "Your gift cards keep their worth for anybody."
+    for _ in range(2):
+        await guard(asking(claim, citation("Gift cards do not expire.")))
+    once = asked.count("Gift cards do not expire.")
+    guard.forget()
+    await guard(asking(claim, citation("Gift cards do not expire.")))
+    assert (once, asked.count("Gift cards do not expire.")) == (1, 2)
+
+
 async def test_a_reason_never_quotes_the_sentence() -> None:
     finding = await judged("Refunds go to Jane Meadows in Wichita within 99 days.")
     assert not any(word in finding.reason.text for word in ("Jane", "Meadows", "Wichita", "99"))

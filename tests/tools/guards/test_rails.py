@@ -141,6 +141,22 @@ async def test_a_passage_is_judged_once_but_never_on_a_crash() -> None:
     assert (len(well.asked), len(sick.asked)) == (1, 2)
 
 
+async def test_guards_are_told_to_forget_and_what_was_found_in_articles_stays() -> None:
+    class Rememberer(Sayer):
+        forgotten = 0
+
+        def forget(self) -> None:
+            self.forgotten += 1
+
+    mindful, plain = Rememberer("mindful", marked), Sayer("plain", marked)
+    rails = Rails([mindful, plain], [_bound("mindful", stage="passage"), _bound("plain", stage="passage")])
+    request = GuardRequest(stage="passage", text="an article")
+    await rails.check(request)
+    rails.forget()
+    await rails.check(request)
+    assert (mindful.forgotten, mindful.asked, plain.asked) == (1, ["an article"], ["an article"])
+
+
 async def test_texts_that_are_judged_at_the_same_time_are_kept_apart() -> None:
     async def slowly(request: GuardRequest) -> float:
         await anyio.sleep(0.001)

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from evals.stub_model import Answer, Stub, serving
+from evals.stub_model import Answer, Body, Stub, serving
 from policies.sections import Budget, Budgets
 from tests.tools.models.requests import ACCOUNT, opened, pieces_of, quick, request, tried
 from tools.models import Completion, InMemorySpending, Piece, Usage
@@ -348,6 +348,38 @@ async def test_a_reply_in_a_schema_is_validated(
         completion = await models.complete(request(), Verdict)
     assert completion.value == Verdict(outcome="yes", confidence=0.9)
     assert (completion.calls, completion.usage.tokens) == (1, 120)
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+async def test_a_server_that_knows_no_schemas_is_asked_for_json_with_the_schema_in_words(
+    stub: Stub, status: int
+) -> None:
+    good = Answer(text='{"outcome": "yes", "confidence": 0.9}')
+
+    def answer(_call: int, body: Body) -> Answer:
+        form = body.get("response_format", {}).get("type")
+        return Answer(status=status) if form == "json_schema" else good
+
+    stub.answer = answer
+    async with opened({"small": quick(url=stub.url)}) as models:
+        first = await models.complete(request(), Verdict)
+        second = await models.complete(request(policy_version="2"), Verdict)
+    assert (first.tier, first.value, first.calls) == ("small", Verdict(outcome="yes", confidence=0.9), 2)
+    assert (second.tier, second.calls) == ("small", 1)
+    forms = [each["response_format"]["type"] for each in stub.bodies]
+    assert forms == ["json_schema", "json_object", "json_object"]
+    said = stub.bodies[1]["messages"][-1]["content"]
+    assert said.startswith('<data kind="message">')
+    assert '"outcome"' in said
+    assert '"outcome"' not in stub.bodies[0]["messages"][-1]["content"]
+
+
+async def test_a_way_of_asking_that_is_set_is_kept_to(stub: Stub) -> None:
+    stub.plays(Answer(status=422))
+    settings = quick(url=stub.url, structured="json_schema")
+    async with opened({"small": settings}) as models:
+        completion = await models.complete(request(tiers=("small",)), Verdict)
+    assert (tried(completion), stub.calls) == ([("small", "model.refused", 1)], 1)
 
 
 async def test_a_reply_in_a_fence_is_read_without_it(stub: Stub) -> None:
