@@ -131,5 +131,6 @@ def passage_data(passages: dict[str, Passage]) -> tuple[Data, ...]:
 
 def _headed(passage: Passage) -> str:
     above = passage.heading if passage.title in passage.heading else f"{passage.title} > {passage.heading}"
+    above = above.strip(" >").replace(" > ", ", ")
     # In words: small models begin their own sentence with a heading that looks like the beginning of one.
-    return f"(Under the heading {above.strip(' >').replace(' > ', ', ')}.)\n{passage.text}"
+    return f"(Under the heading {above}.)\n{passage.text}" if above else passage.text

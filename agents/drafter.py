@@ -32,7 +32,8 @@ ENOUGH = 0.2
 LEAST = 1.4
 """Below this score of the best sentence, only one that stands out is quoted."""
 NEAR, STANDS_OUT = 0.5, 0.7
-"""From this similarity on, and this probability that it is the one that answers, a sentence stands out."""
+"""From this similarity on, and this probability that it is the one that answers, a sentence stands out; where
+a policy sets another ``ENOUGH``, the second moves with it."""
 OPEN = 0.2
 """A question of several is still open if some sentence scores this much more for it than what is quoted."""
 FAR = 0.4
@@ -125,7 +126,7 @@ def _chosen(evidence: Evidence, request: DraftRequest, enough: float) -> list[Ca
     if not usable:
         return []
     best = max(usable, key=lambda n: evidence.scores[n])
-    if not (_scores_enough(evidence, best, enough) or _stands_out(evidence, best, usable, enough)):
+    if not (_scores_enough(evidence, best, enough) or _stands_out(evidence, best, enough)):
         return []
     document = _document(evidence.candidates[best], request)
     within = [n for n in usable if _document(evidence.candidates[n], request) == document]
@@ -141,8 +142,10 @@ def _scores_enough(evidence: Evidence, best: int, enough: float) -> bool:
     return bool(evidence.scores[best] >= LEAST and evidence.probability >= enough)
 
 
-def _stands_out(evidence: Evidence, best: int, usable: Sequence[int], enough: float) -> bool:
-    return bool(evidence.similar[best] >= NEAR and evidence.chance(best, usable) >= max(STANDS_OUT, enough))
+def _stands_out(evidence: Evidence, best: int, enough: float) -> bool:
+    # Who asks for more of one way of being sure asks for as much more of the other.
+    bar = 1 - (1 - STANDS_OUT) * (1 - enough) / (1 - ENOUGH)
+    return bool(evidence.similar[best] >= NEAR and evidence.chance(best) >= bar)
 
 
 def _as_good(scores: Numbers, within: Sequence[int]) -> list[int]:

@@ -1,8 +1,9 @@
-"""How the local drafter does for organisations that it was not tuned on, with neither intents nor a glossary.
+"""How the local drafter does for other organisations than the sample's, with neither intents nor a glossary.
 
 ``python -m evals.quoting`` lets it draft answers to the customers' questions of the readings
 (``evals/heads/readings``), each from its own organisation's articles, and counts how often it quotes what answers,
-quotes something else, or abstains; and how often it abstains from questions that no article answers.
+quotes something else, or abstains; and how often it abstains from questions that no article answers. Three numbers
+of the drafter (``tools.evidence.RIGHT`` and its bias) were fitted on these questions, and nothing else of it.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ REST = 4.0
 """Rest after each passage, in the time that it took: turns that are under way keep four fifths of a core."""
 WARM_SECONDS = 3.0
 """How long a server that starts may look passages over before it answers; the rest it does while it answers."""
+MOST = REMEMBERED // 2
+"""How many passages are judged ahead: what is found in each, and under its headings, is remembered apart."""
 TOGETHER = 16
 """How many are judged at once while nobody waits, so that their headings share passes of the encoder."""
 
@@ -31,9 +33,9 @@ async def warm(team: Team, passages: Sequence[Passage], seconds: float = WARM_SE
     if not isinstance(team.guards, Rails):
         return
     with anyio.move_on_after(seconds):
-        for first in range(0, min(len(passages), REMEMBERED), TOGETHER):
+        for first in range(0, min(len(passages), MOST), TOGETHER):
             async with anyio.create_task_group() as tasks:
-                for passage in passages[first : first + TOGETHER]:
+                for passage in passages[first : min(first + TOGETHER, MOST)]:
                     tasks.start_soon(check_passage, team, passage)
 
 
@@ -41,6 +43,7 @@ async def judge_ahead(team: Team, index: Callable[[], Awaitable[Index]]) -> None
     """Put the passages of the active index to the guards, and those of each version that follows, for ever.
 
     Only as many as the guards remember; the rest are judged when they are retrieved, as all would be without this.
+    A version that is replaced is left.
     """
     if not isinstance(team.guards, Rails):
         return  # what remembers nothing gains nothing
@@ -49,7 +52,10 @@ async def judge_ahead(team: Team, index: Callable[[], Awaitable[Index]]) -> None
         try:
             active = await index()
             if active.version != judged:
-                await judge_all(team, active.passages[:REMEMBERED])
+                for passage in active.passages[:MOST]:
+                    await judge(team, passage)
+                    if (await index()).version != active.version:
+                        break
                 judged = active.version
         except HandrailError as error:
             log.warning("passages are not judged ahead: %s", error)
@@ -58,9 +64,8 @@ async def judge_ahead(team: Team, index: Callable[[], Awaitable[Index]]) -> None
         await anyio.sleep(LOOK_SECONDS)
 
 
-async def judge_all(team: Team, passages: Sequence[Passage], rest: float = REST) -> None:
-    """Put passages to the guards, one after the other and with rests."""
-    for passage in passages:
-        began = perf_counter()
-        await check_passage(team, passage)
-        await anyio.sleep((perf_counter() - began) * rest)
+async def judge(team: Team, passage: Passage, rest: float = REST) -> None:
+    """Put one passage to the guards, and rest."""
+    began = perf_counter()
+    await check_passage(team, passage)
+    await anyio.sleep((perf_counter() - began) * rest)

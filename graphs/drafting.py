@@ -37,6 +37,10 @@ from tools.storage import conversations, vault
 from tools.storage.store import Tx
 
 MOST_REVISIONS = 2
+LOST_FIRST = Reason(
+    code="draft.lost_first",
+    text="The first sentence of the draft did not pass, and what is left stood beside it.",
+)
 MOST_SENTENCES = 12
 """A draft ends with so many, whoever writes it."""
 HEAD_START = 6
@@ -162,10 +166,14 @@ class _Gated:
         self._state = state
         self._turn = turn
         self._looked_at: State = {}
+        self._begins: bool | None = None
+        """Whether the first sentence passed, which is the answer where a model drafted."""
 
     async def take(self, sentence: Sentence, passages: tuple[Passage, ...], *, own: bool = False) -> bool:
         """Put one sentence through the gate, and send it if it may leave now; say whether more may follow."""
         verdict = await gate(self._state, self._turn, sentence, passages, own=own)
+        if self._begins is None:
+            self._begins = verdict.passed or verdict.outcome is Outcome.REVIEW
         if not verdict.passed:
             # It is kept, for a person to see, and may hold what no row may.
             sentence = replace(sentence, text=await masked(self._turn, visible(sentence.text)))
@@ -175,7 +183,7 @@ class _Gated:
             self.refused.append((sentence, verdict))
             return verdict.outcome not in HOLDING
         self.passed.append(sentence)
-        if verdict.passed and self._turn.streams and not self._state.get("revisions"):
+        if verdict.passed and self._turn.streams and not self._state.get("revisions") and self._begins:
             await self._turn.release(sentence)
         return True
 
@@ -188,9 +196,16 @@ class _Gated:
             return escalated(self._state, held[0].reasons, say=say)
         done = self._state.get("revisions", 0)
         again = bool(self.refused) and not fixed and not self._turn.released and done < MOST_REVISIONS
+        texts, asides = [each.text for each in self.passed], self._state.get("asides", [])
+        if not self._begins:
+            asides = [*asides, *texts]
+        if texts and not again and set(texts) <= set(asides):
+            reasons = [*self._state.get("reasons", []), to_json(LOST_FIRST)]
+            self._looked_at = {"reasons": reasons, **looked_at_first(self._turn, self._state)}
         return {
             "sentences": [to_json(sentence) for sentence in self.passed],
             "rejected": [*self._state.get("rejected", []), *(sentence.text for sentence, _ in self.refused)],
+            "asides": asides,
             "revisions": done + again,
             "next": "draft" if again else "check",
             **self._looked_at,

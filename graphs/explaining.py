@@ -37,6 +37,7 @@ _WHY: tuple[tuple[str, str], ...] = (
     ("retrieve.left_out", "what the articles have on it did not pass a safety check"),
     ("budget.", "what may be spent on answers like this is spent"),
     ("draft.broken_off", "writing the answer broke off"),
+    ("draft.lost_first", "the beginning of the draft did not pass its checks"),
     ("draft.", "the articles do not answer it clearly enough"),
     ("check.", "the draft did not pass its checks"),
 )

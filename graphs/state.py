@@ -54,6 +54,8 @@ class State(TypedDict, total=False):
     """Sentences that passed the gate, in order."""
     rejected: list[str]
     """Texts that the gate refused; a revision must do without them."""
+    asides: list[str]
+    """Texts that passed in drafts whose first sentence did not."""
     confidence: float
     """The drafter's probability that the passages answer the question."""
     revisions: int

@@ -146,7 +146,7 @@ class Verdict:
     """Probability, 0 to 1, that the text is supported and allowed."""
     reasons: tuple[Reason, ...] = ()
     tier: Tier = "local"
-    """Who had the last word."""
+    """Who judged it; rules and budgets may ask for more than it."""
 
     @property
     def passed(self) -> bool:

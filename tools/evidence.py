@@ -91,9 +91,9 @@ class Evidence:
     parts: tuple[Numbers, ...] = ()
     """Scores for each question of a message that has several parts."""
 
-    def chance(self, chosen: int, among: Sequence[int]) -> float:
-        """Return the probability that a sentence answers: it is near the question, and stands out among others."""
-        rivals = np.exp(SHARPNESS * (self.scores[list(among)] - self.scores[chosen]))
+    def chance(self, chosen: int) -> float:
+        """Return the probability that a sentence answers: it is near the question, and stands out among all."""
+        rivals = np.exp(SHARPNESS * (self.scores - self.scores[chosen]))
         total = RIGHT[0] * -math.log(float(rivals.sum())) + RIGHT[1] * float(self.similar[chosen])
         return 1 / (1 + math.exp(-(total + RIGHT_BIAS)))
 

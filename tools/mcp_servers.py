@@ -30,6 +30,7 @@ with without("rfc3987_syntax"):
 
 Secret = Callable[[str], SecretStr | None]
 """Says what an environment variable holds."""
+_SENT = re.compile(r"[\x21-\x7e]+(?:[ \t]+[\x21-\x7e]+)*")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _NUMBERS = {"number": float, "integer": int}
 
@@ -87,9 +88,16 @@ def _filled(assistant: Assistant, server: str, text: str, secret: Secret) -> str
         if held is None:
             what = f"a header needs the environment variable {found[1]}, which is not set"
             raise _wrong(assistant, server, what, f"Set {found[1]}, or take the header out.")
+        if not _SENT.fullmatch(held.get_secret_value()):
+            # Its text stays out: the error is logged.
+            what = f"a header can't hold what the environment variable {found[1]} has"
+            raise _wrong(assistant, server, what, f"Give {found[1]} plain characters in one line.")
         return held.get_secret_value()
 
-    return _VARIABLE.sub(value, text)
+    filled = _VARIABLE.sub(value, text)
+    if "${" in _VARIABLE.sub("", text):
+        raise _wrong(assistant, server, "a header has a `${` that names no variable", "Write ${NAME}.")
+    return filled
 
 
 def _wrong(assistant: Assistant, server: str, what: str, remedy: str) -> ConfigError:

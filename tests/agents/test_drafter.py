@@ -158,6 +158,21 @@ async def test_a_sentence_that_stands_out_is_quoted_though_its_passage_is_unlike
     assert [type(each) for each in await drafted(request(asked, (far,)), strict)] == [Abstention]
 
 
+async def test_a_sentence_that_is_alone_but_far_from_the_question_does_not_stand_out() -> None:
+    far = passage("Tents go back within 30 days.", "Returns", similarity=0.0)
+    asked = "tents, boots, socks, gloves, scarves and hats: who mends any of them in a hurry"
+    assert [type(each) for each in await drafted(request(asked, (far,)))] == [Abstention]
+
+
+async def test_what_is_left_after_a_refusal_does_not_stand_out_the_more_for_it() -> None:
+    text = "Tents go back within 30 days. Tents go back to Bend. Every store has a telephone."
+    far = passage(text, "Returns", similarity=0.0)
+    asked = "do tents go back within 30 days"
+    assert [type(each) for each in await drafted(request(asked, (far,)))] == [Sentence]
+    refused = request(asked, (far,), rejected=("Tents go back within 30 days.",))
+    assert [type(each) for each in await drafted(refused)] == [Abstention]
+
+
 def result(said: object) -> Passage:
     found = passage_of("order_status", "run_1:act:order_status", "run_1", said)
     assert found is not None

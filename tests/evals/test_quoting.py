@@ -1,4 +1,4 @@
-"""The local drafter before organisations that it was not tuned on: what it quotes is counted."""
+"""The local drafter before other organisations: what it quotes is counted."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ articles:
         sentences:
           s1: A kite line is 40 metres long.
           s2: Spare lines cost 12 euros each.
+          s4: A kite tail is 3 metres long.
       - heading: Wind
         sentences:
           s3: Kites must come down when the wind is above 60 km/h.
@@ -29,6 +30,8 @@ articles:
       - {asked: how long is a kite line, answer: [s1], said: [], wrong: []}
       - {asked: what do spare lines cost and how long is a kite line, answer: [s2, s1], said: [], wrong: []}
       - {asked: zebra, answer: [s3], said: [], wrong: []}
+      - {asked: how long is a kite tail, answer: [s4, s3], said: [], wrong: []}
+      - {asked: what do spare lines cost, answer: [s3], said: [], wrong: []}
     unanswered: [who invented the umbrella]
 """
 
@@ -39,6 +42,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def encoders(pytestconfig: pytest.Config, tmp_path: Path) -> Path:
+    # Exported once per checkout, if pytest may keep a cache.
+    kept: pytest.Cache | None = getattr(pytestconfig, "cache", None)
+    return kept.mkdir("encoders") if kept else tmp_path / "encoders"
+
+
 async def test_each_question_is_found_missed_or_rightly_refused(folder: Path) -> None:
     [kites] = read_all(folder).values()
     found = [each async for each in quoting.drafts(kites, HashingEncoder())]
@@ -46,14 +56,16 @@ async def test_each_question_is_found_missed_or_rightly_refused(folder: Path) ->
         (True, ["found", "whole"]),
         (True, ["found", "whole"]),
         (True, ["abstained"]),
+        (True, ["found"]),
+        (True, ["something else"]),
         (False, ["rightly abstained"]),
     ]
     measured = quoting.figures(found)
     assert {what: (round(figure.value, 2), figure.count) for what, figure in measured.items()} == {
-        "found": (0.67, 3),
-        "whole": (0.67, 3),
-        "something else": (0, 3),
-        "abstained": (0.33, 3),
+        "found": (0.6, 5),
+        "whole": (0.4, 5),
+        "something else": (0.2, 5),
+        "abstained": (0.2, 5),
         "rightly abstained": (1, 1),
     }
 
@@ -61,23 +73,24 @@ async def test_each_question_is_found_missed_or_rightly_refused(folder: Path) ->
 def test_an_article_is_written_as_a_knowledge_folder_has_it(folder: Path) -> None:
     kites: Organisation = read_all(folder)["kites"]
     assert quoting.markdown(kites.articles[0]) == (
-        "# Kites\n\n## Lines\n\nA kite line is 40 metres long. Spare lines cost 12 euros each.\n\n"
+        "# Kites\n\n## Lines\n\nA kite line is 40 metres long. Spare lines cost 12 euros each. "
+        "A kite tail is 3 metres long.\n\n"
         "## Wind\n\nKites must come down when the wind is above 60 km/h.\n"
     )
 
 
 def test_figures_are_shown_and_written(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], cache: Path
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], encoders: Path
 ) -> None:
     out = tmp_path / "figures.json"
-    assert quoting.main(["--readings", str(folder), "--json", str(out), "--cache", str(cache)]) == 0
+    assert quoting.main(["--readings", str(folder), "--json", str(out), "--cache", str(encoders)]) == 0
     assert set(json.loads(out.read_text())) == set(quoting.MEANINGS)
     assert "abstains where no article answers" in capsys.readouterr().out
 
 
 def test_a_reading_that_can_t_be_read_is_told(
-    folder: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, encoders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "kites.yaml").write_text("organisation: Gale\narticles: 7\n")
-    assert quoting.main(["--readings", str(folder), "--cache", str(cache)]) == FAILED_TO_RUN
+    assert quoting.main(["--readings", str(folder), "--cache", str(encoders)]) == FAILED_TO_RUN
     assert "kites.yaml is no reading" in capsys.readouterr().err

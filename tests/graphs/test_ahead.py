@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from graphs import ahead
-from graphs.ahead import judge_ahead, judge_all, warm
+from graphs.ahead import judge, judge_ahead, warm
 from graphs.fakes import ScriptedGuards, route_to, scripted_team
 from graphs.guarding import check_passage
 from graphs.team import Team
@@ -61,7 +61,8 @@ def an_index(version: str, *passages: Passage) -> Index:
 
 
 async def test_a_passage_that_was_judged_ahead_is_not_judged_in_a_turn(team: Team, reader: Reader) -> None:
-    await judge_all(team, [TENTS, BOATS], rest=0)
+    for passage in (TENTS, BOATS):
+        await judge(team, passage, rest=0)
     seen = [TENTS.text, HEADINGS[0], BOATS.text, HEADINGS[1]]
     assert reader.read == seen
     assert (await check_passage(team, TENTS)).passed
@@ -75,46 +76,69 @@ async def test_a_server_that_starts_looks_passages_over_for_a_while(team: Team, 
     assert "Kites fly." not in reader.read
 
 
-async def test_each_index_version_is_judged_as_it_comes(
-    team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    versions = [an_index("idx_1", TENTS), an_index("idx_1", TENTS), an_index("idx_2", TENTS, BOATS)]
-    done = anyio.Event()
+class Indexes:
+    """Gives one index after another, and says when it has been asked for more."""
 
-    async def index() -> Index:
-        if not versions:
-            done.set()
+    def __init__(self, *given: Exception | Index) -> None:
+        self.given = list(given)
+        self.done = anyio.Event()
+
+    async def __call__(self) -> Index:
+        if not self.given:
+            self.done.set()
             await anyio.sleep_forever()
-        return versions.pop(0)
+        answer = self.given.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
+
+async def read_ahead(team: Team, indexes: Indexes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "LOOK_SECONDS", 0)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(judge_ahead, team, index)
-        await done.wait()
+        tasks.start_soon(judge_ahead, team, indexes)
+        await indexes.done.wait()
         tasks.cancel_scope.cancel()
-    assert reader.read == [TENTS.text, HEADINGS[0], BOATS.text, HEADINGS[1]]
+
+
+async def test_each_index_version_is_judged_once_as_it_comes(
+    team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def noting(_team: Team, passage: Passage, rest: float = 0.0) -> None:  # noqa: ARG001
+        asked.append(passage.id)
+
+    monkeypatch.setattr(ahead, "judge", noting)
+    one, two = an_index("idx_1", TENTS), an_index("idx_2", TENTS, BOATS)
+    await read_ahead(team, Indexes(one, one, one, two, two, two, two), monkeypatch)
+    assert asked == [TENTS.id, TENTS.id, BOATS.id]
+    assert reader.read == []
+
+
+async def test_a_version_that_is_replaced_is_left(
+    team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = an_index("idx_1", TENTS, BOATS), an_index("idx_2", a_passage("2", "Kites fly.", title="Kites"))
+    await read_ahead(team, Indexes(old, new, new, new), monkeypatch)
+    assert reader.read == [TENTS.text, HEADINGS[0], "Kites fly.", "Kites\nKites > Rules"]
+
+
+async def test_no_more_is_judged_ahead_than_is_remembered(
+    team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "MOST", 1)
+    both = an_index("idx_1", TENTS, BOATS)
+    await warm(team, both.passages)
+    await read_ahead(team, Indexes(both, both, both), monkeypatch)
+    assert reader.read == [TENTS.text, HEADINGS[0]]
 
 
 async def test_an_index_that_can_t_be_read_is_asked_for_again(
     team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers: list[Exception | Index] = [Unavailable("The database is away."), OSError(5), an_index("idx_1", TENTS)]
-    done = anyio.Event()
-
-    async def index() -> Index:
-        if not answers:
-            done.set()
-            await anyio.sleep_forever()
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(ahead, "LOOK_SECONDS", 0)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(judge_ahead, team, index)
-        await done.wait()
-        tasks.cancel_scope.cancel()
+    one = an_index("idx_1", TENTS)
+    await read_ahead(team, Indexes(Unavailable("It is away."), OSError(5), one, one), monkeypatch)
     assert reader.read == [TENTS.text, HEADINGS[0]]
     assert [each.levelname for each in caplog.records] == ["WARNING", "ERROR"]
 

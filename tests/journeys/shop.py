@@ -192,6 +192,7 @@ def opener(folder: Path, new_place: NewPlace) -> OpenShop:
     async def opened(
         *,
         works: bool = True,
+        warms: bool = False,
         sabotage: Sabotage = NO_SABOTAGE,
         team: Mapping[str, Any] | None = None,
         **more: Any,
@@ -221,7 +222,9 @@ def opener(folder: Path, new_place: NewPlace) -> OpenShop:
             }
             return Team(**{**scripted, **(team or {})})
 
-        opening = open_product(settings, works=works, hire=hire, announce=lambda _: None, sabotage=sabotage)
+        opening = open_product(
+            settings, works=works, warms=warms, hire=hire, announce=lambda _: None, sabotage=sabotage
+        )
         async with opening as product:
             await product.knowledge.ingest(product.assistant.knowledge)
             async with served(product) as (url, stop), httpx.AsyncClient(base_url=url, timeout=10) as http:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import anyio
 import pytest
 
 from agents.checker import LocalChecker
-from graphs.fakes import ScriptedChecker
+from graphs.fakes import Line, ScriptedChecker
 from policies.errors import ConfigError
 from policies.guards import Binding, Finding, GuardRequest, Stage
-from policies.types import JSON, Outcome, Principal, Reason
-from tests.journeys.shop import FILES, NewPlace, Shop, opener, shown
+from policies.types import JSON, Outcome, Principal, Reason, Sentence
+from tests.journeys.shop import FILES, NewPlace, OpenShop, Shop, opener, shown
 from tools.guards.rails import Rails
 
 # What leaves is settled before anything is stored, so one kind of database is enough.
@@ -28,10 +28,11 @@ rules:
 - {id: greets, when: 'text.contains("good morning")', effect: say, say: Hello to you., reason: A greeting.}
 """
 WHOLE = "- {id: whole, 'on': answer, when: 'reply.contains(\"nothing\")', effect: review, reason: Never.}\n"
-DRAFTS = {
+DRAFTS: dict[str, Sequence[Line]] = {
     "first": [f"The {MARKER} is first.", "Delivery takes three days."],
     "last": ["Delivery takes three days.", f"The {MARKER} is last."],
     "only": [f"Only {MARKER}."],
+    "headless": [Sentence(text=f"Always {MARKER}.", citations=()), "Delivery takes three days."],
     "hidden": ["Delivery takes three days.", f"It is{MARKER}ly done."],
 }
 
@@ -61,6 +62,19 @@ class WholeAnswersPass(ScriptedChecker):
             [Marked(crashes=crashes)], [Binding(guard="marked", stage="output", threshold=0.5, effect=effect)]
         )
         self.sentence = LocalChecker(rails).sentence  # type: ignore[method-assign]
+
+
+class Rewritten(list[Line]):
+    """A draft that is another when it is asked for again."""
+
+    def __init__(self, first: Sequence[Line], then: Sequence[Line]) -> None:
+        super().__init__(first)
+        self._then = then
+
+    def __iter__(self) -> Iterator[Line]:
+        now = self.copy()
+        self[:] = self._then
+        return iter(now)
 
 
 @pytest.fixture(
@@ -145,6 +159,88 @@ async def test_staff_see_what_was_held_back(marked: Shop) -> None:
     events = await marked.events(f"/v1/runs/{run['run_id']}/events")
     told = [event.json() for event in events if event.event == "guardrail"]
     assert {each["text"] for each in told} == {f"The {MARKER} is first."}
+
+
+class Reader:
+    """A guard of articles that passes all and notes what it read."""
+
+    name = "reader"
+    stages: tuple[Stage, ...] = ("passage",)
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+        self.forgotten = 0
+        self.rails = Rails(
+            [self], [Binding(guard="reader", stage="passage", threshold=0.5, effect=Outcome.REVISE)]
+        )
+
+    async def __call__(self, request: GuardRequest) -> Finding:
+        self.read.append(request.text)
+        return Finding(guard=self.name, score=0.0, reason=Reason(code="read", text="It was read."))
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
+async def test_articles_are_looked_over_before_they_are_asked_for(open_shop: OpenShop, tmp_path: Path) -> None:
+    async with open_shop(data=tmp_path) as first:
+        passages = {each.text for each in (await first.product.knowledge.index()).passages}
+    at_once, beside, never = Reader(), Reader(), Reader()
+    async with open_shop(data=tmp_path, works=False, warms=True, team={"guards": at_once.rails}):
+        assert passages <= set(at_once.read)
+    async with open_shop(data=tmp_path, works=False, team={"guards": never.rails}):
+        assert never.read == []
+    async with open_shop(data=tmp_path, team={"guards": beside.rails}):
+        with anyio.fail_after(30):
+            while not passages <= set(beside.read):  # noqa: ASYNC110 - nobody tells
+                await anyio.sleep(0.01)
+
+
+async def test_an_erasure_reaches_what_guards_remember(open_shop: OpenShop) -> None:
+    reader = Reader()
+    async with open_shop(team={"guards": reader.rails}) as opened:
+        admin = opened.product.principal
+        await opened.product.service.privacy.erase(admin, "nobody")
+    assert reader.forgotten == 1
+
+
+STREAMED = pytest.mark.parametrize("marked", [(Outcome.REVISE, "", False)], indirect=True, ids=["streamed"])
+
+
+async def _run_of(marked: Shop, question: str) -> tuple[JSON, int]:
+    """Return a run, and how many drafts it took."""
+    run = (await marked.ask(await marked.conversation(), question)).json()
+    events = await marked.events(f"/v1/runs/{run['run_id']}/events")
+    drafts = sum(each.event == "step.started" and each.json()["name"] == "draft" for each in events)
+    return run, drafts
+
+
+@STREAMED
+async def test_an_answer_that_lost_its_end_is_sent_without_it(marked: Shop) -> None:
+    run, drafts = await _run_of(marked, "The last?")
+    assert (run["outcome"], run["text"], drafts) == ("answered", "Delivery takes three days.", 1)
+
+
+@STREAMED
+async def test_a_draft_that_lost_its_beginning_is_begun_anew_before_anything_is_sent(marked: Shop) -> None:
+    first: Sequence[Line] = [f"The {MARKER} is first.", "Delivery takes three days."]
+    marked.drafter.script["The rewritten"] = Rewritten(first, ["It costs five euros."])
+    run, drafts = await _run_of(marked, "The rewritten?")
+    assert (run["outcome"], run["text"], drafts) == ("answered", "It costs five euros.", 2)
+
+
+@STREAMED
+@pytest.mark.parametrize(("draft", "drafts"), [("first", 2), ("headless", 3)])
+async def test_a_person_looks_at_what_is_left_of_a_draft_that_lost_its_beginning(
+    marked: Shop, draft: str, drafts: int
+) -> None:
+    run, taken = await _run_of(marked, f"The {draft}?")
+    assert (run["outcome"], run["text"], taken) == ("review", "", drafts)
+    review = await marked.get(f"/v1/reviews/{run['review_id']}")
+    assert [each["text"] for each in review["draft"]] == ["Delivery takes three days."]
+    assert [each["code"] for each in review["reasons"]] == ["draft.lost_first"]
+    told = (await marked.get(f"/v1/runs/{run['run_id']}/explanation"))["story"]
+    assert any("the beginning of the draft did not pass its checks" in each for each in told)
 
 
 async def test_a_greeting_is_checked_before_anybody_reads_it(

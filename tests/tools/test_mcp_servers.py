@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import subprocess
 import sys
@@ -105,6 +106,8 @@ def address_fixture() -> Iterator[str]:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                     break
                 time.sleep(0.1)
+            else:
+                pytest.fail("the server has not opened its port")
             yield f"http://127.0.0.1:{port}/mcp"
         finally:
             process.kill()
@@ -134,6 +137,23 @@ async def test_a_header_whose_variable_is_not_set_is_told_with_its_line(
         "which is not set."
     )
     assert failed.value.remedy == "Set WAREHOUSE_KEY, or take the header out."
+
+
+@pytest.mark.parametrize(
+    ("headers", "held", "says"),
+    [
+        ("Authorization: '${WAREHOUSE_KEY}'", "hush\nhush", "a header can't hold what the environment variable"),
+        ("Authorization: '${WAREHOUSE_KEY}'", "h\u00fcsh", "a header can't hold what the environment variable"),
+        ("Authorization: '${WAREHOUSE-KEY}'", "hush", "a header has a `${` that names no variable"),
+    ],
+)
+async def test_a_header_that_can_not_be_sent_is_told_without_its_value(
+    written: Callable[[str], Assistant], tmp_path: Path, headers: str, held: str, says: str
+) -> None:
+    server = f"    url: http://127.0.0.1:9/mcp\n    headers: {{{headers}}}\n    tools: {{key: {{}}}}\n"
+    with pytest.raises(ConfigError, match=re.escape(says)) as failed:
+        await open_actions(written(server), tmp_path, {"WAREHOUSE_KEY": SecretStr(held)}.get)
+    assert "sh" not in f"{failed.value}".replace("warehouse", "")
 
 
 @pytest.mark.parametrize(

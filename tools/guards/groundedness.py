@@ -169,7 +169,7 @@ class Groundedness:
 
     def forget(self) -> None:
         """Drop the sentences that are kept in words: what an action returned may be among them."""
-        self._kept.clear()
+        self._kept = {}
 
     async def supported(self, sources: Sequence[str], reply: str) -> float:
         """Return the probability that sources bear a reply out: that of its weakest sentence."""
@@ -233,13 +233,15 @@ class Groundedness:
 
     async def _spelled(self, encoder: TokenEncoder, texts: Sequence[str]) -> list[Spelled]:
         """Return sources in words; those of passages that are cited again and again are kept."""
-        found = {text: self._kept[text] for text in texts if text in self._kept}
+        # Who forgets meanwhile has another; nothing comes back into that.
+        kept = self._kept
+        found = {text: kept[text] for text in texts if text in kept}
         new = [text for text in texts if text not in found]
         if new:
             found |= {text: spelled(text, each) for text, each in zip(new, await encoder.tokens(new), strict=True)}
-        self._kept |= found
-        while len(self._kept) > KEPT:
-            del self._kept[next(iter(self._kept))]
+        kept |= found
+        while len(kept) > KEPT:
+            del kept[next(iter(kept))]
         return [found[text] for text in texts]
 
 

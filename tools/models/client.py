@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -19,8 +20,8 @@ from tools.models.heard import Heard
 from tools.models.ports import ToolCall, Usage
 from tools.models.prompts import Prompt
 from tools.models.providers import Opened
-from tools.models.settings import ModelSettings
-from tools.models.structured import Asked, Form, ask_structured, reply_in
+from tools.models.settings import ModelSettings, Structured
+from tools.models.structured import Asked, Form, ask_structured, reply_in, with_schema
 from tools.telemetry import names
 from tools.telemetry.spans import NOTHING, Span
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 T = TypeVar("T")
+log = logging.getLogger("handrail.models")
 PATIENCE = 4
 """A model that was silent for one part in so many of its time has hung."""
 
@@ -105,13 +107,15 @@ class ModelClient:
         model = await self.open()
 
         async def once() -> Asked:
-            async with self.gate.entered(self._likely(prompt), until):
+            form = self._form.how
+            sent = with_schema(prompt, schema) if form == "json_mode" else prompt
+            async with self.gate.entered(self._likely(sent), until):
                 meter.calls += 1
                 try:
-                    asked = await self._ask(model, prompt, schema, until)
+                    asked = await self._ask(model, sent, schema, form, until)
                 except BaseException as error:
                     if _may_cost(error):
-                        meter.used.append(Heard().usage(prompt.tokens))
+                        meter.used.append(Heard().usage(sent.tokens))
                     raise
                 meter.used.append(asked.usage)
                 meter.text, meter.finish = asked.text, asked.finish
@@ -124,20 +128,28 @@ class ModelClient:
             # A request that is refused is not repeated, but may be put another way.
             if error.code != REFUSED or self._form.how == form:
                 raise
+            log.info("%s refused a reply in a schema; it is asked for JSON in words", self.settings.name)
         return await self._retrying(once, until, meter)
 
-    async def _ask(self, model: BaseChatModel, prompt: Prompt, schema: type[BaseModel], until: float) -> Asked:
+    async def _ask(
+        self,
+        model: BaseChatModel,
+        prompt: Prompt,
+        schema: type[BaseModel],
+        form: Structured | None,
+        until: float,
+    ) -> Asked:
         began = anyio.current_time()
         try:
             with anyio.fail_after(max(0.0, min(self.settings.total_seconds, until - began))):
-                asked = await ask_structured(model, prompt, schema, self._form.how)
+                asked = await ask_structured(model, prompt, schema, form)
         except TimeoutError:
             raise self._too_late(began, until, False) from None
         except Exception as error:
             if may_be_the_form(error):
-                self._form.failed()
+                self._form.failed(form, refused=read_fault(error).code == REFUSED)
             raise
-        self._form.worked()
+        self._form.worked(form)
         return asked
 
     def _too_late(self, began: float, until: float, said_anything: bool) -> CallFailed:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 LONGEST_QUOTE = 4_000
+FAILURES = 2
+"""After so many failures in a row another way of asking is tried."""
 _FENCE = re.compile(r"^\s*```(?:json)?\s*\n|\n\s*```\s*$")
 
 
@@ -27,21 +29,27 @@ class Form:
     """How a model is asked for a reply in a schema: as its settings say, or by what turns out to work.
 
     Not every server that speaks the wire of OpenAI knows schemas. Where nobody said how to ask and it is such a
-    server, JSON without a schema is tried after a refusal, and what worked first is kept.
+    server, JSON with the schema in words is tried after a refusal, or after two failures in a row, for one may
+    have other causes. What worked first is kept. Calls at the same time say which way they went.
     """
 
     def __init__(self, settings: ModelSettings) -> None:
         self._known = settings.structured is not None or settings.base_url is None
+        self._failures = 0
         self.how: Structured | None = settings.structured
 
-    def worked(self) -> None:
-        """Keep the present way."""
-        self._known = True
-
-    def failed(self) -> None:
-        """Take the other way next, if there is one."""
+    def worked(self, used: Structured | None) -> None:
+        """Keep the way by which a call went."""
         if not self._known:
-            self.how = "json_mode" if self.how is None else None
+            self._known, self.how = True, used
+
+    def failed(self, used: Structured | None, *, refused: bool) -> None:
+        """Take the other way next, if there is one and a call that failed went by the present one."""
+        if self._known or used != self.how:
+            return
+        self._failures += 1
+        if refused or self._failures >= FAILURES:
+            self._failures, self.how = 0, "json_mode" if self.how is None else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +65,11 @@ class Asked:
 async def ask_structured(
     model: BaseChatModel, prompt: Prompt, schema: type[BaseModel], method: Structured | None
 ) -> Asked:
-    """Make one call for a reply in a schema; where the provider is not told the schema, the prompt has it."""
+    """Make one call for a reply in a schema; by ``json_mode`` only the prompt can tell it."""
     # As a mapping, because of a class some clients raise their own errors and lose the reply.
     name = schema.__name__
     wanted: dict[str, Any] = {"title": name, "description": name, **schema.model_json_schema()}
     how = {} if method is None else {"method": method}
-    prompt = _with_schema(prompt, schema) if method == "json_mode" else prompt
     runnable = model.with_structured_output(wanted, include_raw=True, **how)
     result: Any = await runnable.ainvoke(prompt.to_langchain())
     raw, calls = result["raw"], calls_of(result["raw"])
@@ -91,7 +98,7 @@ async def reply_in(
         raise BadReply(f"Its reply does not fit the schema {schema.__name__}: {fields}.") from None
 
 
-def _with_schema(prompt: Prompt, schema: type[BaseModel]) -> Prompt:
+def with_schema(prompt: Prompt, schema: type[BaseModel]) -> Prompt:
     """Say in the last message, for some models allow no second one, what the reply must look like."""
     *before, last = prompt.messages
     wanted = orjson.dumps(schema.model_json_schema()).decode()

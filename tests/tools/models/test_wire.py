@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -350,28 +350,60 @@ async def test_a_reply_in_a_schema_is_validated(
     assert (completion.calls, completion.usage.tokens) == (1, 120)
 
 
-@pytest.mark.parametrize("status", [400, 422, 500])
-async def test_a_server_that_knows_no_schemas_is_asked_for_json_with_the_schema_in_words(
-    stub: Stub, status: int
-) -> None:
-    good = Answer(text='{"outcome": "yes", "confidence": 0.9}')
+def without_schemas(status: int) -> Callable[[int, Body], Answer]:
+    """Return what a server does that has only JSON without a schema."""
 
     def answer(_call: int, body: Body) -> Answer:
-        form = body.get("response_format", {}).get("type")
-        return Answer(status=status) if form == "json_schema" else good
+        knows = body["response_format"]["type"] == "json_object"
+        return Answer(text='{"outcome": "yes", "confidence": 0.9}') if knows else Answer(status=status)
 
-    stub.answer = answer
+    return answer
+
+
+@pytest.mark.parametrize(("status", "refusals"), [(400, 1), (422, 1), (500, 2)])
+async def test_a_server_that_knows_no_schemas_is_asked_for_json_with_the_schema_in_words(
+    stub: Stub, status: int, refusals: int
+) -> None:
+    stub.answer = without_schemas(status)
     async with opened({"small": quick(url=stub.url)}) as models:
         first = await models.complete(request(), Verdict)
         second = await models.complete(request(policy_version="2"), Verdict)
-    assert (first.tier, first.value, first.calls) == ("small", Verdict(outcome="yes", confidence=0.9), 2)
+    assert (first.tier, first.value, first.calls) == (
+        "small",
+        Verdict(outcome="yes", confidence=0.9),
+        refusals + 1,
+    )
     assert (second.tier, second.calls) == ("small", 1)
     forms = [each["response_format"]["type"] for each in stub.bodies]
-    assert forms == ["json_schema", "json_object", "json_object"]
-    said = stub.bodies[1]["messages"][-1]["content"]
+    assert forms == [*["json_schema"] * refusals, "json_object", "json_object"]
+    said = stub.bodies[-1]["messages"][-1]["content"]
     assert said.startswith('<data kind="message">')
     assert '"outcome"' in said
     assert '"outcome"' not in stub.bodies[0]["messages"][-1]["content"]
+
+
+# Five failures in a row would be a model that is left alone for a while.
+@pytest.mark.parametrize(("status", "calls"), [(422, 6), (500, 4)])
+async def test_calls_at_the_same_time_find_the_way_of_asking_together(stub: Stub, status: int, calls: int) -> None:
+    stub.answer = without_schemas(status)
+    found: list[Completion] = []
+
+    async def ask(version: int) -> None:
+        found.append(await models.complete(request(policy_version=str(version)), Verdict))
+
+    async with opened({"small": quick(url=stub.url)}) as models, anyio.create_task_group() as tasks:
+        for version in range(calls):
+            tasks.start_soon(ask, version)
+    good = ("small", Verdict(outcome="yes", confidence=0.9))
+    assert [(each.tier, each.value) for each in found] == [good] * calls
+
+
+async def test_a_server_that_knows_schemas_is_asked_in_one_though_it_failed_once(stub: Stub) -> None:
+    stub.plays(Answer(status=500), Answer(text='{"outcome": "no", "confidence": 0.5}'))
+    async with opened({"small": quick(url=stub.url)}) as models:
+        await models.complete(request(), Verdict)
+        await models.complete(request(policy_version="2"), Verdict)
+    assert [each["response_format"]["type"] for each in stub.bodies] == ["json_schema"] * 3
 
 
 async def test_a_way_of_asking_that_is_set_is_kept_to(stub: Stub) -> None:
