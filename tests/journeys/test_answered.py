@@ -144,7 +144,7 @@ async def test_a_sentence_that_fails_its_check_never_leaves(shop: Shop) -> None:
 
     refused = Verdict(outcome=Outcome.REVISE, reasons=(Reason(code="check.unsupported", text="Made up."),))
     shop.checker.sentences["It is free"] = refused
-    shop.drafter.script["What is free"] = ("It is free for ever.", "Boxes go out on weekdays.")
+    shop.drafter.script["What is free"] = ("Boxes go out on weekdays.", "It is free for ever.")
     events = await shop.say(await shop.conversation(), "What is free of charge?")
     public = [each.data for each in events if each.event.startswith("message.")]
     assert not any("for ever" in each for each in public)

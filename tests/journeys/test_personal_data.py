@@ -43,9 +43,12 @@ async def test_agents_see_placeholders_only(shop: Shop) -> None:
 
 
 async def test_a_placeholder_that_stands_for_nothing_never_leaves(shop: Shop) -> None:
-    shop.drafter.script["who am I"] = ("You are [EMAIL_9].", "Boxes go out on weekdays.")
+    shop.drafter.script["who am I"] = ("Boxes go out on weekdays.", "You are [EMAIL_9].")
     run = (await shop.ask(await shop.conversation(), "who am I")).json()
     assert run["text"] == "Boxes go out on weekdays."
+    shop.drafter.script["who was I"] = ("You were [EMAIL_9].", "Boxes go out on weekdays.")
+    run = (await shop.ask(await shop.conversation(), "who was I")).json()
+    assert (run["outcome"], run["text"]) == ("review", "")
 
 
 async def test_staff_read_it_and_write_it_without_its_being_stored(shop: Shop) -> None:
