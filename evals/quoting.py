@@ -26,16 +26,14 @@ from evals.cli import told
 from evals.figures import Figure
 from evals.heads.readings import FOLDER, Article, Organisation, read_all
 from evals.metrics import share
+from evals.targets.drafter import ROUTE
 from policies.errors import HandrailError
-from policies.types import Autonomy, Passage, Route, Sentence
+from policies.types import Passage, Sentence
 from tools.encoder.opening import DEFAULT, open_encoder
 from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge.fake import InMemoryRetriever
 
 CACHE = Path(".data/cache")
-ROUTE = Route(
-    intent=None, queue="general", priority="normal", confidence=1.0, in_scope=1.0, autonomy=Autonomy.AUTO
-)
 FOUND, WHOLE, ELSE, ABSTAINED, REFUSED = "found", "whole", "something else", "abstained", "rightly abstained"
 MEANINGS = {
     FOUND: "quotes a sentence that answers",

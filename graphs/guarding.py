@@ -81,13 +81,9 @@ async def check_passage(team: Team, passage: Passage) -> Guarding:
 
 
 async def _headings(team: Team, passage: Passage) -> Guarding:
-    """Check the title and headings of a passage, which a model reads too; those that passed once have passed."""
+    """Check the title and headings of a passage, which a model reads too."""
     text = f"{passage.title}\n{passage.heading}".strip()
-    if text in team.fair_headings:
-        return Guarding(outcome=Outcome.PASS)
     found = await team.guards.check(GuardRequest(stage="passage", text=text))
-    if found.passed:
-        team.fair_headings.add(text)
     return replace(found, failed=tuple(replace(each, spans=()) for each in found.failed))
 
 

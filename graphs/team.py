@@ -101,8 +101,6 @@ class Team:
     """What agents ask language models through; None where all is done locally."""
     spending: Spending | None = None
     """What models have cost so far; goes with ``models``."""
-    fair_headings: set[str] = field(default_factory=set)
-    """Titles and headings that the guards of passages have let through."""
 
     def __post_init__(self) -> None:
         """Refuse an assistant that names an action which nobody here can do; raises ``ConfigError``."""

@@ -68,6 +68,10 @@ class PriceEntry(Strict):
     cached: Amount | None = None
 
 
+Structured = Literal["json_schema", "function_calling", "json_mode"]
+"""How a model is asked for a reply in a schema."""
+
+
 class ModelEntry(Strict):
     """One language model; written as its name alone, the rest is as by default."""
 
@@ -94,7 +98,7 @@ class ModelEntry(Strict):
     hedge_seconds: Seconds | None = None
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    structured: Literal["json_schema", "function_calling", "json_mode"] | None = None
+    structured: Structured | None = None
     announces_end: bool = True
     options: dict[str, Any] = Field(default_factory=dict)
 

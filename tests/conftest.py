@@ -6,6 +6,7 @@ import itertools
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -20,6 +21,13 @@ LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
 
 class Blocked(OSError):
     """A test tried to reach beyond this machine."""
+
+
+@pytest.fixture(scope="session")
+def encoders(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of exported encoders: once per checkout, if pytest may keep a cache."""
+    kept: pytest.Cache | None = getattr(pytestconfig, "cache", None)
+    return kept.mkdir("encoders") if kept else tmp_path_factory.mktemp("encoders")
 
 
 def _check(address: Any) -> None:

@@ -7,14 +7,12 @@ dies is no worse than one that fails. It gets the arguments alone: nothing says 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import anyio
 from langchain_core.tools import BaseTool
 from langchain_mcp_adapters.client import MultiServerMCPClient
 from langchain_mcp_adapters.sessions import Connection, StdioConnection, StreamableHttpConnection
-from pydantic import SecretStr
 
 from policies.errors import ConfigError
 from policies.folder import ServerEntry, ServerTool
@@ -22,14 +20,13 @@ from policies.types import JSON
 from tools.actions import Action, ActionRequest, Parameter
 from tools.assistants import Assistant, line_of
 from tools.imports import without
+from tools.offers import Secret
 from tools.own_actions import result_of
 
 # Its formats need a grammar whose import takes more than a second; no format is checked here.
 with without("rfc3987_syntax"):
     from jsonschema import Draft202012Validator
 
-Secret = Callable[[str], SecretStr | None]
-"""Says what an environment variable holds."""
 _SENT = re.compile(r"[\x21-\x7e]+(?:[ \t]+[\x21-\x7e]+)*")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _NUMBERS = {"number": float, "integer": int}
@@ -94,10 +91,9 @@ def _filled(assistant: Assistant, server: str, text: str, secret: Secret) -> str
             raise _wrong(assistant, server, what, f"Give {found[1]} plain characters in one line.")
         return held.get_secret_value()
 
-    filled = _VARIABLE.sub(value, text)
     if "${" in _VARIABLE.sub("", text):
         raise _wrong(assistant, server, "a header has a `${` that names no variable", "Write ${NAME}.")
-    return filled
+    return _VARIABLE.sub(value, text)
 
 
 def _wrong(assistant: Assistant, server: str, what: str, remedy: str) -> ConfigError:

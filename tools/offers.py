@@ -13,10 +13,11 @@ from tools.actions import Action, HasFacts, parameters_of
 from tools.assistants import Assistant, line_of
 from tools.own_actions import load_actions
 
+Secret = Callable[[str], SecretStr | None]
+"""Says what an environment variable holds."""
 
-async def open_actions(
-    assistant: Assistant, data: Path, secret: Callable[[str], SecretStr | None] = lambda _name: None
-) -> dict[str, Action]:
+
+async def open_actions(assistant: Assistant, data: Path, secret: Secret = lambda _name: None) -> dict[str, Action]:
     """Return what assistant.yaml offers, by name; ``data`` is where tools may keep something.
 
     ``secret`` knows the variables that headers of servers are made of. Raises ``ConfigError`` for a function that

@@ -27,17 +27,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
-def cache(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # Exported once per checkout, if pytest may keep a cache.
-    kept: pytest.Cache | None = getattr(pytestconfig, "cache", None)
-    return kept.mkdir("encoders") if kept else tmp_path_factory.mktemp("encoders")
-
-
 @pytest.fixture(scope="module", params=["hashing", "all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8", "folder"])
-async def encoder(request: pytest.FixtureRequest, cache: Path) -> AsyncIterator[TokenEncoder]:
+async def encoder(request: pytest.FixtureRequest, encoders: Path) -> AsyncIterator[TokenEncoder]:
     name = str(packaged_folder()) if request.param == "folder" else request.param
-    async with open_encoder(name, cache) as opened:
+    async with open_encoder(name, encoders) as opened:
         yield opened
 
 
@@ -134,6 +127,6 @@ async def test_pieces_belong_to_everybody_and_cannot_be_written_to(encoder: Toke
         tokens.vectors[:] = 0
 
 
-async def test_its_id_is_its_own(encoder: Encoder, cache: Path) -> None:
-    async with open_encoder("hashing", cache) as other:
+async def test_its_id_is_its_own(encoder: Encoder, encoders: Path) -> None:
+    async with open_encoder("hashing", encoders) as other:
         assert (encoder.id == other.id) == (type(encoder) is type(other))

@@ -60,13 +60,17 @@ articles:
 PLACES = ("Canada", "Norway", "Bavaria", "Portugal")
 
 
-@pytest.fixture
-def articles(tmp_path: Path) -> Path:
-    folder = tmp_path / "articles"
+def filled(folder: Path, suffix: str, template: str) -> Path:
+    """Write a file for each place."""
     folder.mkdir()
     for name in PLACES:
-        (folder / f"{name}.md").write_text(ARTICLE.format(name=name))
+        (folder / f"{name.lower()}{suffix}").write_text(template.format(name=name))
     return folder
+
+
+@pytest.fixture
+def articles(tmp_path: Path) -> Path:
+    return filled(tmp_path / "articles", ".md", ARTICLE)
 
 
 @pytest.fixture
@@ -78,11 +82,7 @@ def desks(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def readings(tmp_path: Path) -> Path:
-    folder = tmp_path / "readings"
-    folder.mkdir()
-    for name in PLACES:
-        (folder / f"{name.lower()}.yaml").write_text(READING.format(name=name))
-    return folder
+    return filled(tmp_path / "readings", ".yaml", READING)
 
 
 @pytest.fixture

@@ -42,13 +42,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def encoders(pytestconfig: pytest.Config, tmp_path: Path) -> Path:
-    # Exported once per checkout, if pytest may keep a cache.
-    kept: pytest.Cache | None = getattr(pytestconfig, "cache", None)
-    return kept.mkdir("encoders") if kept else tmp_path / "encoders"
-
-
 async def test_each_question_is_found_missed_or_rightly_refused(folder: Path) -> None:
     [kites] = read_all(folder).values()
     found = [each async for each in quoting.drafts(kites, HashingEncoder())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -14,41 +14,29 @@ from graphs.fakes import ScriptedGuards, route_to, scripted_team
 from graphs.guarding import check_passage
 from graphs.team import Team
 from policies.errors import Unavailable
-from policies.guards import Binding, Finding, GuardRequest, Stage
-from policies.types import Outcome, Passage, Reason
+from policies.guards import Binding
+from policies.types import Outcome, Passage
 from tests.agents.mandates import a_passage
 from tools.assistants import load_assistant
+from tools.guards.fake import NotingGuard
 from tools.guards.rails import Rails
 from tools.knowledge.fake import InMemoryRetriever
 from tools.knowledge.index import Index, build_index
 
 pytestmark = pytest.mark.anyio
 BLANK = Path(__file__).parents[2] / "handrail/samples/blank"
-BOUND = Binding(guard="reader", stage="passage", threshold=0.5, effect=Outcome.REVISE)
+BOUND = Binding(guard="noting", stage="passage", threshold=0.5, effect=Outcome.REVISE)
 TENTS, BOATS = a_passage("0", "Tents go back."), a_passage("1", "Boats stay.", title="Boats")
 HEADINGS = ["Returns\nReturns > Rules", "Boats\nBoats > Rules"]
 
 
-@dataclass
-class Reader:
-    """Passes everything, and notes what it read."""
-
-    name: str = "reader"
-    stages: tuple[Stage, ...] = ("passage",)
-    read: list[str] = field(default_factory=list)
-
-    async def __call__(self, request: GuardRequest) -> Finding:
-        self.read.append(request.text)
-        return Finding(guard=self.name, score=0.0, reason=Reason(code="read", text="It was read."))
+@pytest.fixture
+def reader() -> NotingGuard:
+    return NotingGuard()
 
 
 @pytest.fixture
-def reader() -> Reader:
-    return Reader()
-
-
-@pytest.fixture
-def team(reader: Reader) -> Team:
+def team(reader: NotingGuard) -> Team:
     return a_team(Rails([reader], [BOUND]))
 
 
@@ -60,7 +48,7 @@ def an_index(version: str, *passages: Passage) -> Index:
     return replace(build_index(version, [], 4), passages=passages)
 
 
-async def test_a_passage_that_was_judged_ahead_is_not_judged_in_a_turn(team: Team, reader: Reader) -> None:
+async def test_a_passage_that_was_judged_ahead_is_not_judged_in_a_turn(team: Team, reader: NotingGuard) -> None:
     for passage in (TENTS, BOATS):
         await judge(team, passage, rest=0)
     seen = [TENTS.text, HEADINGS[0], BOATS.text, HEADINGS[1]]
@@ -69,7 +57,7 @@ async def test_a_passage_that_was_judged_ahead_is_not_judged_in_a_turn(team: Tea
     assert reader.read == seen
 
 
-async def test_a_server_that_starts_looks_passages_over_for_a_while(team: Team, reader: Reader) -> None:
+async def test_a_server_that_starts_looks_passages_over_for_a_while(team: Team, reader: NotingGuard) -> None:
     await warm(team, [TENTS, BOATS], seconds=60)
     assert sorted(reader.read) == sorted([TENTS.text, BOATS.text, *HEADINGS])
     await warm(team, [a_passage("2", "Kites fly.")], seconds=0)
@@ -102,7 +90,7 @@ async def read_ahead(team: Team, indexes: Indexes, monkeypatch: pytest.MonkeyPat
 
 
 async def test_each_index_version_is_judged_once_as_it_comes(
-    team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch
+    team: Team, reader: NotingGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
 
@@ -117,7 +105,7 @@ async def test_each_index_version_is_judged_once_as_it_comes(
 
 
 async def test_a_version_that_is_replaced_is_left(
-    team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch
+    team: Team, reader: NotingGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = an_index("idx_1", TENTS, BOATS), an_index("idx_2", a_passage("2", "Kites fly.", title="Kites"))
     await read_ahead(team, Indexes(old, new, new, new), monkeypatch)
@@ -125,7 +113,7 @@ async def test_a_version_that_is_replaced_is_left(
 
 
 async def test_no_more_is_judged_ahead_than_is_remembered(
-    team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch
+    team: Team, reader: NotingGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ahead, "MOST", 1)
     both = an_index("idx_1", TENTS, BOATS)
@@ -135,7 +123,7 @@ async def test_no_more_is_judged_ahead_than_is_remembered(
 
 
 async def test_an_index_that_can_t_be_read_is_asked_for_again(
-    team: Team, reader: Reader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    team: Team, reader: NotingGuard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = an_index("idx_1", TENTS)
     await read_ahead(team, Indexes(Unavailable("It is away."), OSError(5), one, one), monkeypatch)

@@ -16,6 +16,7 @@ from policies.errors import ConfigError
 from policies.guards import Binding, Finding, GuardRequest, Stage
 from policies.types import JSON, Outcome, Principal, Reason, Sentence
 from tests.journeys.shop import FILES, NewPlace, OpenShop, Shop, opener, shown
+from tools.guards.fake import NotingGuard
 from tools.guards.rails import Rails
 
 # What leaves is settled before anything is stored, so one kind of database is enough.
@@ -161,47 +162,34 @@ async def test_staff_see_what_was_held_back(marked: Shop) -> None:
     assert {each["text"] for each in told} == {f"The {MARKER} is first."}
 
 
-class Reader:
-    """A guard of articles that passes all and notes what it read."""
-
-    name = "reader"
-    stages: tuple[Stage, ...] = ("passage",)
-
-    def __init__(self) -> None:
-        self.read: list[str] = []
-        self.forgotten = 0
-        self.rails = Rails(
-            [self], [Binding(guard="reader", stage="passage", threshold=0.5, effect=Outcome.REVISE)]
-        )
-
-    async def __call__(self, request: GuardRequest) -> Finding:
-        self.read.append(request.text)
-        return Finding(guard=self.name, score=0.0, reason=Reason(code="read", text="It was read."))
-
-    def forget(self) -> None:
-        self.forgotten += 1
+def noting() -> tuple[NotingGuard, Rails]:
+    """Return a guard of articles that notes what it reads, and what runs it."""
+    guard = NotingGuard()
+    return guard, Rails([guard], [Binding(guard="noting", stage="passage", threshold=0.5, effect=Outcome.REVISE)])
 
 
 async def test_articles_are_looked_over_before_they_are_asked_for(open_shop: OpenShop, tmp_path: Path) -> None:
     async with open_shop(data=tmp_path) as first:
         passages = {each.text for each in (await first.product.knowledge.index()).passages}
-    at_once, beside, never = Reader(), Reader(), Reader()
-    async with open_shop(data=tmp_path, works=False, warms=True, team={"guards": at_once.rails}):
+    at_once, rails = noting()
+    async with open_shop(data=tmp_path, works=False, warms=True, team={"guards": rails}):
         assert passages <= set(at_once.read)
-    async with open_shop(data=tmp_path, works=False, team={"guards": never.rails}):
+    never, rails = noting()
+    async with open_shop(data=tmp_path, works=False, team={"guards": rails}):
         assert never.read == []
-    async with open_shop(data=tmp_path, team={"guards": beside.rails}):
+    beside, rails = noting()
+    async with open_shop(data=tmp_path, team={"guards": rails}):
         with anyio.fail_after(30):
             while not passages <= set(beside.read):  # noqa: ASYNC110 - nobody tells
                 await anyio.sleep(0.01)
 
 
 async def test_an_erasure_reaches_what_guards_remember(open_shop: OpenShop) -> None:
-    reader = Reader()
-    async with open_shop(team={"guards": reader.rails}) as opened:
+    guard, rails = noting()
+    async with open_shop(team={"guards": rails}) as opened:
         admin = opened.product.principal
         await opened.product.service.privacy.erase(admin, "nobody")
-    assert reader.forgotten == 1
+    assert guard.forgotten == 1
 
 
 STREAMED = pytest.mark.parametrize("marked", [(Outcome.REVISE, "", False)], indirect=True, ids=["streamed"])

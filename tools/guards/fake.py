@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from policies.guards import Binding, Guard, Guarding, GuardRequest, guarding
+from policies.guards import STAGES, Binding, Finding, Guard, Guarding, GuardRequest, Stage, guarding
+from policies.types import Reason
 
 
 class PlainGuards:
@@ -22,6 +23,25 @@ class PlainGuards:
         """Let the guards of the request's stage judge its text."""
         bound = [each for each in self._bindings if each.stage == request.stage]
         return guarding([(each, await self._guards[each.guard](request)) for each in bound])
+
+
+@dataclass(kw_only=True)
+class NotingGuard:
+    """A guard that passes every text, remembers which, and how often it was told to forget."""
+
+    name: str = "noting"
+    stages: tuple[Stage, ...] = STAGES
+    read: list[str] = field(default_factory=list)
+    forgotten: int = 0
+
+    async def __call__(self, request: GuardRequest) -> Finding:
+        """Pass one text."""
+        self.read.append(request.text)
+        return Finding(guard=self.name, score=0.0, reason=Reason(code="guard.noting", text="It was read."))
+
+    def forget(self) -> None:
+        """Count it; what was read stays noted."""
+        self.forgotten += 1
 
 
 @dataclass(kw_only=True)

@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 from pydantic import BaseModel
 
+from policies.folder import Structured
 from tools.models.errors import ModelFailed
 from tools.models.faults import DEADLINE, REFUSED, SLOW, CallFailed, may_be_the_form, read_fault
 from tools.models.gate import Gate
@@ -20,7 +21,7 @@ from tools.models.heard import Heard
 from tools.models.ports import ToolCall, Usage
 from tools.models.prompts import Prompt
 from tools.models.providers import Opened
-from tools.models.settings import ModelSettings, Structured
+from tools.models.settings import ModelSettings
 from tools.models.structured import Asked, Form, ask_structured, reply_in, with_schema
 from tools.telemetry import names
 from tools.telemetry.spans import NOTHING, Span

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from policies.errors import ConfigError
+from policies.folder import Structured
 from policies.types import Tier
 
 OLLAMA_URL = "http://127.0.0.1:11434"
@@ -28,9 +29,6 @@ class Price:
     output: float
     cached: float | None = None
     """For input that the provider had read before; as ``input`` when None."""
-
-
-Structured = Literal["json_schema", "function_calling", "json_mode"]
 
 
 @dataclass(frozen=True, kw_only=True)

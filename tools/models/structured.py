@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from policies.folder import Structured
 from tools.models.errors import BadReply
 from tools.models.heard import calls_of, finish_of, told_or_estimated, usage_of
 from tools.models.ports import Message, Usage
 from tools.models.prompts import Prompt, tokens_in
-from tools.models.settings import ModelSettings, Structured
+from tools.models.settings import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -6,6 +6,7 @@ import base64
 import codecs
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -77,11 +78,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def encoder(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Encoder]:
-    # Exported once per checkout, if pytest may keep a cache.
-    kept: pytest.Cache | None = getattr(pytestconfig, "cache", None)
-    cache = kept.mkdir("encoders") if kept else tmp_path_factory.mktemp("encoder")
-    async with open_encoder(DEFAULT, cache) as opened:
+async def encoder(encoders: Path) -> AsyncIterator[Encoder]:
+    async with open_encoder(DEFAULT, encoders) as opened:
         yield opened
 
 

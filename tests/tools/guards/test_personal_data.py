@@ -41,13 +41,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def finder(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[PersonalData]:
-    # Exported once per checkout, if pytest may keep a cache.
-    kept: pytest.Cache | None = getattr(pytestconfig, "cache", None)
-    cache = kept.mkdir("encoders") if kept else tmp_path_factory.mktemp("encoders")
-    async with open_encoder("all-MiniLM-L6-v2", Path(cache)) as encoder:
+async def finder(encoders: Path) -> AsyncIterator[PersonalData]:
+    async with open_encoder("all-MiniLM-L6-v2", encoders) as encoder:
         yield await open_personal_data(encoder, allowed=["Tamsin", "The Tea Shop"])
 
 
