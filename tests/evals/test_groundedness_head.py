@@ -60,17 +60,13 @@ articles:
 PLACES = ("Canada", "Norway", "Bavaria", "Portugal")
 
 
-def filled(folder: Path, suffix: str, template: str) -> Path:
-    """Write a file for each place."""
-    folder.mkdir()
-    for name in PLACES:
-        (folder / f"{name.lower()}{suffix}").write_text(template.format(name=name))
-    return folder
-
-
 @pytest.fixture
 def articles(tmp_path: Path) -> Path:
-    return filled(tmp_path / "articles", ".md", ARTICLE)
+    folder = tmp_path / "articles"
+    folder.mkdir()
+    for name in PLACES:
+        (folder / f"{name}.md").write_text(ARTICLE.format(name=name))
+    return folder
 
 
 @pytest.fixture
@@ -82,7 +78,11 @@ def desks(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def readings(tmp_path: Path) -> Path:
-    return filled(tmp_path / "readings", ".yaml", READING)
+    folder = tmp_path / "readings"
+    folder.mkdir()
+    for name in PLACES:
+        (folder / f"{name.lower()}.yaml").write_text(READING.format(name=name))
+    return folder
 
 
 @pytest.fixture
