@@ -168,9 +168,9 @@ async def test_a_second_question_is_read_apart_however_it_is_joined(between: str
 
 async def test_a_message_full_of_blanks_is_routed_at_once() -> None:
     made = await router()
-    began = time.perf_counter()
+    began = time.process_time()
     await made(RouteRequest(text="where is" + " " * 20_000 + "my refund"))
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 async def test_who_writes_is_no_second_question() -> None:

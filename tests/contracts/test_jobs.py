@@ -207,7 +207,7 @@ async def test_the_next_of_a_lock_does_not_wait_for_a_poll(place: Place, notes: 
         await anyio.sleep(0.1)
         assert notes.begun == ["first"]
         may_end.set()
-        with anyio.fail_after(0.4):
+        with anyio.fail_after(0.8):
             await notes.until_begun("second")
 
 

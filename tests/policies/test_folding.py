@@ -63,7 +63,7 @@ def test_lines_may_be_kept_apart() -> None:
     "text", ["**a ", "`", "_", "<a ", "![a](", "a\u200b", "a\u0432", " ", "\n", "&#1;", "a_", "a**b ", "\uff41"]
 )
 def test_no_text_takes_long(text: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     folded = fold(text * 10_000)
     folded.place(0, 1)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5

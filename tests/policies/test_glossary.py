@@ -44,10 +44,10 @@ def test_what_the_customer_denies_is_not_added(denial: str) -> None:
 
 
 def test_no_question_takes_long() -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     for text in ("send" + " " * 100_000 + "x", "send " * 20_000, "(" * 100_000, "a" * 100_000):
         assert GLOSSARY.expand(text) == text
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_an_empty_glossary_adds_nothing() -> None:

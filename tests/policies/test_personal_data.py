@@ -141,7 +141,10 @@ def test_a_phone_number_beside_a_card_is_found_too() -> None:
 )
 def test_a_long_message_is_searched_at_once_and_a_longer_one_in_proportion(piece: str) -> None:
     short, long = ((piece * length)[:length] for length in (4_000, 32_000))
-    took = [min(timeit.repeat(partial(mask, text, {}), number=1, repeat=3)) for text in (short, long)]
+    took = [
+        min(timeit.repeat(partial(mask, text, {}), timer=time.thread_time, number=1, repeat=3))
+        for text in (short, long)
+    ]
     assert took[0] < 0.05
     assert took[1] < 24 * took[0] + 0.02
 
@@ -149,10 +152,10 @@ def test_a_long_message_is_searched_at_once_and_a_longer_one_in_proportion(piece
 def test_many_values_are_numbered_at_once() -> None:
     known = {f"n{number}@example.com": f"[EMAIL_{number}]" for number in range(1, 5001)}
     text = " ".join(f"m{number}@example.com" for number in range(1000))
-    began = time.perf_counter()
+    began = time.thread_time()
     masked = mask(text, known)
     assert list(masked.values)[-1] == "[EMAIL_6000]"
-    assert time.perf_counter() - began < 0.3
+    assert time.thread_time() - began < 0.3
 
 
 def test_one_value_keeps_one_placeholder_through_a_conversation() -> None:

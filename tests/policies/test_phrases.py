@@ -87,7 +87,7 @@ def test_a_phrase_that_is_none_is_told(said: str, problem: str) -> None:
 
 def test_no_text_takes_long() -> None:
     phrase = compile_phrase("{we} * * * * refund", SETS)
-    started = time.perf_counter()
+    started = time.thread_time()
     for text in (
         "we " * 4000,
         "refund " * 4000,
@@ -96,4 +96,4 @@ def test_no_text_takes_long() -> None:
         "we will pay the order " * 4000,
     ):
         list(phrase.find(read(text)))
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2

@@ -116,9 +116,9 @@ def test_an_entry_that_can_not_work_is_told(entry: dict[str, object], problem: s
 
 def test_a_policys_pattern_takes_linear_time() -> None:
     guard = guard_of({"id": "own", "matches": r"(a+)+b", "reason": "No."})
-    started = time.perf_counter()
+    started = time.thread_time()
     assert not flags(guard, "a" * 20_000)
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_the_figures_hold_on_the_red_team_file() -> None:

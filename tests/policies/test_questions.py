@@ -60,10 +60,10 @@ def test_blanks_part_nothing_and_no_question_takes_long() -> None:
         "How do I return",
         "And can I get a refund?",
     )
-    started = time.perf_counter()
+    started = time.thread_time()
     for text in ("how do I reset it" + " " * 100_000 + "x", "(" * 100_000, "\n" * 100_000, ", " * 50_000):
         assert parts(text) == ()
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize(

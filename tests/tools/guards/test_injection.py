@@ -261,6 +261,6 @@ def test_a_full_stop_ends_a_sentence_where_no_space_follows() -> None:
 
 @pytest.mark.parametrize("piece", ['"a":"', "a=", ">x", ",a", "\n", '[ "', "x;x\n", "<>", '"note": "\\\\'])
 def test_no_text_takes_long_to_cut(piece: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     units((piece * MOST_CHARACTERS)[:MOST_CHARACTERS])
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2

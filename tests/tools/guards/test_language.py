@@ -61,11 +61,11 @@ def test_the_figures_hold_on_the_red_team_file() -> None:
 
 def test_a_text_without_words_takes_no_longer_than_a_sentence() -> None:
     judged("Hello there, how are you?", "en")
-    started = time.perf_counter()
+    started = time.thread_time()
     for text in ("1" * 100_000, "AB" * 50_000, "ab-" * 30_000, "а" * 100_000, " " * 100_000):
         judged(text, "en")
         identify_language(text)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_a_long_text_is_judged_by_its_beginning() -> None:

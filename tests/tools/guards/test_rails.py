@@ -41,8 +41,14 @@ def _found(name: str, score: float) -> Finding:
     return Finding(guard=name, score=score, reason=Reason(code=f"guard.{name}", text=f"It is {name}."))
 
 
-def _bound(guard: str, effect: Outcome = Outcome.REVISE, stage: Stage = "output", **more: float) -> Binding:
-    return Binding(guard=guard, stage=stage, threshold=more.get("threshold", 0.5), effect=effect, seconds=0.05)
+def _bound(
+    guard: str,
+    effect: Outcome = Outcome.REVISE,
+    stage: Stage = "output",
+    threshold: float = 0.5,
+    seconds: float = 60,
+) -> Binding:
+    return Binding(guard=guard, stage=stage, threshold=threshold, effect=effect, seconds=seconds)
 
 
 async def marked(request: GuardRequest) -> float:
@@ -107,7 +113,7 @@ async def test_a_score_at_the_threshold_fails() -> None:
 async def test_a_guard_that_crashes_or_hangs_has_failed(
     says: Callable[[GuardRequest], Awaitable[float]], told: str
 ) -> None:
-    rails = Rails([Sayer("sick", says), Sayer("well", marked)], [_bound("sick"), _bound("well")])
+    rails = Rails([Sayer("sick", says), Sayer("well", marked)], [_bound("sick", seconds=0.05), _bound("well")])
     found = await rails.check(GuardRequest(stage="output", text="fine"))
     reason = Reason(code="guard.crashed", text=told)
     assert found == Guarding(outcome=Outcome.REVISE, failed=(Finding(guard="sick", score=1.0, reason=reason),))
@@ -162,8 +168,7 @@ async def test_texts_that_are_judged_at_the_same_time_are_kept_apart() -> None:
         await anyio.sleep(0.001)
         return await marked(request)
 
-    patient = [_bound("one", seconds=60), _bound("two", seconds=60)]
-    rails = Rails([Sayer("one", slowly), Sayer("two", marked)], patient)
+    rails = Rails([Sayer("one", slowly), Sayer("two", marked)], [_bound("one"), _bound("two")])
     failed: dict[int, int] = {}
 
     async def check(number: int) -> None:

@@ -60,6 +60,6 @@ def test_a_row_without_its_header_is_still_readable() -> None:
     ],
 )
 def test_no_text_takes_long(text: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     clean(text)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5

@@ -123,6 +123,6 @@ def test_a_growing_text_gives_up_its_finished_sentences_only(text: str, whole: s
 @pytest.mark.parametrize("piece", ["a", "[a](", "Mr. ", "[", "`", ".", ". ", "a@b.c. ", "a@", "<a ", "![a"])
 def test_a_long_text_is_cut_at_once(piece: str) -> None:
     text = (piece * 80_000)[:80_000] + "x"
-    began = time.perf_counter()
+    began = time.thread_time()
     spans(text)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
