@@ -106,7 +106,7 @@ async def test_what_the_model_reads_stands_in_blocks_of_data_and_the_ledger_know
 async def test_a_sentence_is_yielded_before_the_next_one_is_written() -> None:
     replies = [Reply(text="Tents go back. [p1] " + "and more " * 50, token_seconds=0.2)]
     async with opened_scripts(small=ScriptedModel(replies)) as models:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             async with aclosing(drafter(models)(request())) as items:
                 assert texts([await anext(items)]) == ["Tents go back."]
 

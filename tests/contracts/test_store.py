@@ -313,5 +313,5 @@ async def test_what_is_written_to_a_closed_database_is_refused(where: Path | str
     async with open_database(where) as database:
         pass
     if isinstance(where, Path):
-        with anyio.fail_after(5), pytest.raises(Unavailable):
+        with anyio.fail_after(30), pytest.raises(Unavailable):
             await database.write(lambda _connection: None)

@@ -64,7 +64,7 @@ class Counter:
     async def end(self, run: Run) -> Run:
         """Wait for a run's end."""
         service, me = self.product.service, self.product.principal
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             async for _ in service.run_events(me, run.id):
                 pass
         return await service.run(me, run.id)
@@ -328,7 +328,7 @@ async def test_the_staff_is_told_of_an_effect_that_was_cancelled(opened: OpenCou
     called = anyio.Event()
     async with opened(action(hangs=True, reached=at("called", called))) as counter:
         run = await counter.post()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await called.wait()
         await counter.product.service.cancel(counter.product.principal, run.id)
         told = [each for each in await counter.events(run) if each.type == "error"]
@@ -345,7 +345,7 @@ async def test_no_effect_is_begun_once_a_person_has_taken_over(opened: OpenCount
     async with opened(action()) as counter:
         counter.router.hold[QUESTION] = routed
         run = await counter.post()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await wait_for_routing(counter)
         await counter.take_over(run)
         routed.set()
@@ -367,7 +367,7 @@ async def test_an_effect_cut_off_when_the_process_stops_is_unknown(
     called = anyio.Event()
     async with opened(action(hangs=True, reached=at("called", called)), drain_seconds=0) as counter:
         run = await counter.post()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await called.wait()
         if taken:
             await counter.take_over(run)
@@ -386,7 +386,7 @@ async def test_a_newer_message_waits_for_a_run_that_has_begun_an_effect(opened: 
     async with opened(resend) as counter:
         counter.checker.hold["first"] = go_on
         first = await counter.post("The first delivery")
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await called.wait()
         second = await counter.post("And now?", first.conversation_id)
         go_on.set()

@@ -49,7 +49,7 @@ async def test_an_expired_review_is_handed_over_once(folder: Path, tmp_path: Pat
         assert (await service.get_run(me, accepted.run_id)).status == "waiting"
 
         clock.advance(timedelta(minutes=product.assistant.policy.sla.minutes["normal"] + 1))
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             async for batch in service.conversation_events(me, conversation.id):
                 if any(event.type == "run.finished" for event in batch):
                     break

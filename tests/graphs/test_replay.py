@@ -66,7 +66,7 @@ async def trim(workspace: Workspace, older_than: timedelta) -> None:
 
 async def take(stream: AsyncIterator[list[StoredEvent]]) -> list[tuple[str, int]]:
     """Return the next batch as types and numbers."""
-    with anyio.fail_after(3):
+    with anyio.fail_after(30):
         return [(event.type, event.seq) for event in await anext(stream)]
 
 

@@ -33,7 +33,7 @@ async def told_to(shop: Shop, principal: Principal, conversation: str) -> list[t
     names: dict[str, str] = {}
     found: list[tuple[str, JSON]] = []
     events = shop.product.service.conversation_events(principal, conversation)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async for batch in events:
             found += [(each.type, tidy(each.data, names)) for each in batch]
             if batch[-1].seq == last:
@@ -43,7 +43,7 @@ async def told_to(shop: Shop, principal: Principal, conversation: str) -> list[t
 
 
 async def rest_of(stream: AsyncIterator[ServerSentEvent]) -> list[ServerSentEvent]:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         return [event async for event in stream]
 
 

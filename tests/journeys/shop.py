@@ -126,7 +126,7 @@ class Shop:
         """Return all events of a stream that ends."""
         async with aconnect_sse(self.http, "GET", path, headers=headers) as source:
             assert source.response.status_code == 200, await source.response.aread()
-            return [event async for event in source.aiter_sse()]
+            return [event async for event in source.aiter_sse() if event.data]
 
     async def ask(self, conversation_id: str, text: str, **headers: str) -> httpx.Response:
         """Post a message and return the answer in JSON."""
@@ -146,7 +146,7 @@ class Shop:
 
     async def settled(self) -> None:
         """Wait until no run is at work."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await self.product.service.jobs.settled()
 
 
@@ -302,11 +302,12 @@ def said(number: int, text: str, citations: list[str] | None = None) -> list[tup
 
 
 async def take_until(kind: str, stream: AsyncIterator[ServerSentEvent]) -> list[ServerSentEvent]:
-    """Read a stream up to and with the first event of a type."""
+    """Read a stream up to and with the first event of a type; a heartbeat is none."""
     taken: list[ServerSentEvent] = []
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async for event in stream:
-            taken.append(event)
+            if event.data:
+                taken.append(event)
             if event.event == kind:
                 break
     return taken

@@ -44,7 +44,7 @@ async def test_an_ingest_tells_how_far_it_is(open_shop: OpenShop) -> None:
         (await shop.http.post("/v1/knowledge/ingest", json={"folder": folder})).raise_for_status()
         body = {"folder": folder}
         async with aconnect_sse(shop.http, "POST", "/v1/knowledge/ingest", json=body) as source:
-            events = [event async for event in source.aiter_sse()]
+            events = [event async for event in source.aiter_sse() if event.data]
     assert [each.event for each in events] == ["report"]
     assert IngestOutcome.model_validate(events[-1].json()).unchanged == 3
 
@@ -54,7 +54,7 @@ async def test_progress_comes_before_the_report(open_shop: OpenShop, tmp_path: P
     async with open_shop() as shop:
         body = {"folder": str(tmp_path)}
         async with aconnect_sse(shop.http, "POST", "/v1/knowledge/ingest", json=body) as source:
-            events = [event async for event in source.aiter_sse()]
+            events = [event async for event in source.aiter_sse() if event.data]
     assert [(each.event, each.json().get("done"), each.json().get("total")) for each in events] == [
         ("progress", 1, 1),
         ("report", None, None),

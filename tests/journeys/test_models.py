@@ -87,7 +87,7 @@ class Staffed:
     async def events(self, run_id: str) -> list[tuple[str, JSON]]:
         """Return the events of a run that has ended, as staff see them."""
         async with aconnect_sse(self.http, "GET", f"/v1/runs/{run_id}/events") as source:
-            return [(event.event, event.json()) async for event in source.aiter_sse()]
+            return [(event.event, event.json()) async for event in source.aiter_sse() if event.data]
 
     async def decisions(self, run: JSON, task: str) -> list[JSON]:
         """Return the run's decisions on language models for a task."""

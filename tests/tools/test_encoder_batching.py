@@ -63,7 +63,7 @@ async def encoder(model: HeldModel) -> AsyncIterator[BatchingEncoder]:
 
 
 async def _until_slices(model: HeldModel, count: int) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while len(model.slices) < count:  # noqa: ASYNC110 - the model runs in a thread
             await anyio.sleep(0.001)
 

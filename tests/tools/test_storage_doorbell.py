@@ -59,7 +59,7 @@ class Line:
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait until something holds."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while not true():
                 await self._changed.wait()
 
