@@ -20,6 +20,7 @@ from tools.evidence import (
     sentences_of,
     weigh,
 )
+from tools.known import NONE_KNOWN, KnownQuestions
 from tools.models.mandate import Mandate
 from tools.results import quotable, says
 from tools.wording import words
@@ -27,6 +28,8 @@ from tools.wording import words
 MOST_SENTENCES = 3
 CLOSE = 0.1
 """A sentence whose score is this near to the best one's is quoted with it."""
+CLOSE_KNOWN = 0.3
+"""The same where questions to the document are known, which spreads the scores."""
 ENOUGH = 0.2
 """Below this probability that the passages answer, only a sentence that stands out is quoted."""
 LEAST = 1.4
@@ -70,9 +73,11 @@ class LocalDrafter:
         *,
         enough: float = ENOUGH,
         glossary: Glossary = NO_GLOSSARY,
+        known: KnownQuestions = NONE_KNOWN,
     ) -> None:
         self._encoder = encoder
         self._glossary = glossary
+        self._known = known
         self._vectors_of = vectors_of
         self._enough = enough
 
@@ -103,7 +108,7 @@ class LocalDrafter:
     async def _evidence(self, request: DraftRequest) -> Evidence:
         vectors = await self._vectors(request.passages)
         asking = await asking_of(request.question, request.history, self._encoder, self._glossary)
-        return weigh(asking, request.passages, vectors)
+        return weigh(asking, request.passages, vectors, self._known)
 
     async def _vectors(self, passages: Sequence[Passage]) -> Mapping[str, Vectors]:
         found = dict(await self._vectors_of(passages)) if self._vectors_of else {}
@@ -120,22 +125,30 @@ class LocalDrafter:
 def _chosen(evidence: Evidence, request: DraftRequest, enough: float) -> list[Candidate]:
     """Return the best sentence and those of its document that are as good, in the order of the source.
 
-    There are none if it neither scores enough, in passages that seem to answer, nor stands out.
+    There are none if it neither scores enough, in passages that seem to answer, nor stands out; where questions to
+    its document are known, if too little of them speaks for it.
     """
     usable = [n for n, each in enumerate(evidence.candidates) if each.text not in request.rejected]
     if not usable:
         return []
     best = max(usable, key=lambda n: evidence.scores[n])
-    if not (_scores_enough(evidence, best, enough) or _stands_out(evidence, best, enough)):
+    if not _is_sure(evidence, best, enough):
         return []
     document = _document(evidence.candidates[best], request)
     within = [n for n in usable if _document(evidence.candidates[n], request) == document]
     chosen = [best]
-    for n in [*_as_good(evidence.scores, within), *_for_parts(evidence, within, best)]:
+    close = CLOSE_KNOWN if evidence.known[best] else CLOSE
+    for n in [*_as_good(evidence.scores, within, close), *_for_parts(evidence, within, best)]:
         if len(chosen) < MOST_SENTENCES and not _repeats(n, chosen, evidence.candidates):
             chosen.append(n)
     quoted = [evidence.candidates[n] for n in chosen]
     return sorted(quoted, key=lambda each: (request.passages[each.passage].start, each.sentence))
+
+
+def _is_sure(evidence: Evidence, best: int, enough: float) -> bool:
+    if evidence.known[best]:
+        return evidence.known_chance(best) >= enough
+    return _scores_enough(evidence, best, enough) or _stands_out(evidence, best, enough)
 
 
 def _scores_enough(evidence: Evidence, best: int, enough: float) -> bool:
@@ -148,10 +161,10 @@ def _stands_out(evidence: Evidence, best: int, enough: float) -> bool:
     return bool(evidence.similar[best] >= NEAR and evidence.chance(best) >= bar)
 
 
-def _as_good(scores: Numbers, within: Sequence[int]) -> list[int]:
+def _as_good(scores: Numbers, within: Sequence[int], close: float) -> list[int]:
     """Return the sentences that score nearly as well as the best one, best first."""
     order = sorted(within, key=lambda n: -scores[n])
-    return [n for n in order if scores[n] >= scores[order[0]] - CLOSE]
+    return [n for n in order if scores[n] >= scores[order[0]] - close]
 
 
 def _for_parts(evidence: Evidence, within: Sequence[int], best: int) -> list[int]:

@@ -21,6 +21,7 @@ from policies.questions import says_something
 from policies.types import Autonomy, Intent, Reason, Route, Turn
 from tools.classifier import Corpus, Guess, TextClassifier, fit_classifier
 from tools.encoder.ports import Encoder, Vectors
+from tools.known import NONE_KNOWN, KnownQuestions
 from tools.learned import Learned, lesson_key, load, save
 from tools.models.mandate import Mandate
 
@@ -108,19 +109,24 @@ class LocalRouter:
         *,
         fallback_queue: str = "general",
         settings: RouterSettings | None = None,
+        known: KnownQuestions = NONE_KNOWN,
         cache: Path | None = None,
     ) -> Self:
         """Learn the intents; ``out_of_scope`` are texts that belong to none and may be empty.
 
-        With ``cache``, what was learned is kept in that folder and the same lesson is not learned twice. Needs at
-        least two intents, each with an example; raises ``ValueError`` otherwise.
+        Known questions that name an intent are examples of it. With ``cache``, what was learned is kept in that
+        folder and the same lesson is not learned twice. Needs at least two intents, each with an example; raises
+        ``ValueError`` otherwise.
         """
         if len(intents) < 2 or not all(intent.examples for intent in intents):
             raise ValueError("The router needs at least two intents, each with an example.")
+        numbers = {intent.name: number for number, intent in enumerate(intents)}
+        further = [(numbers[name], text, vector) for name, text, vector in known.examples() if name in numbers]
         examples = [(number, text) for number, intent in enumerate(intents) for text in intent.examples]
+        examples = [*((number, text) for number, text, _ in further), *examples]
         named = [(number, text) for number, intent in enumerate(intents) for text in _said_of(intent)]
         taught = [*examples, *named]
-        learned = await _learned(taught, out_of_scope, encoder, cache)
+        learned = await _learned(taught, out_of_scope, encoder, cache, [vector for _, _, vector in further])
         return cls(
             intents=intents,
             examples=examples,
@@ -233,14 +239,18 @@ class LocalRouter:
 
 
 async def _learned(
-    taught: Sequence[tuple[int, str]], outside: Sequence[str], encoder: Encoder, cache: Path | None
+    taught: Sequence[tuple[int, str]],
+    outside: Sequence[str],
+    encoder: Encoder,
+    cache: Path | None,
+    encoded: Sequence[Vectors],
 ) -> Learned:
-    """Fit the classifier, or take what the cache has of the same lesson."""
+    """Fit the classifier, or take what the cache has of the lesson; the first texts may be encoded already."""
     texts, labels = tuple(text for _, text in taught), [number for number, _ in taught]
     path = cache and cache / f"router-{lesson_key(encoder.id, texts, labels, outside)}.npz"
     if path and (known := await anyio.to_thread.run_sync(load, path)):
         return known
-    vectors = await encoder.encode([*texts, *outside])
+    vectors = np.vstack([*encoded, await encoder.encode([*texts[len(encoded) :], *outside])])
     inside = Corpus(texts=texts, vectors=vectors[: len(texts)])
     beyond = Corpus(texts=tuple(outside), vectors=vectors[len(texts) :])
     fitted = await anyio.to_thread.run_sync(partial(fit_classifier, inside, labels, beyond))

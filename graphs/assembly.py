@@ -47,6 +47,7 @@ from tools.guards.opening import open_finder, open_guards
 from tools.guards.rails import Rails
 from tools.knowledge.base import Knowledge, KnowledgeBase, open_knowledge
 from tools.knowledge.vectors import IN_MEMORY
+from tools.known import KnownQuestions
 from tools.models.ports import Models, Spending
 from tools.models.providers import Provider
 from tools.offers import open_actions
@@ -339,14 +340,22 @@ def _segments(
     )
 
 
-async def fit_router(assistant: Assistant, encoder: Encoder, cache: Path | None = None) -> LocalRouter:
-    """Teach the local router an assistant's intents."""
+async def learn_questions(assistant: Assistant, encoder: Encoder, cache: Path | None = None) -> KnownQuestions:
+    """Read an assistant's known questions as customers' are read."""
+    return await KnownQuestions.learn(assistant.questions, encoder, assistant.glossary, cache)
+
+
+async def fit_router(
+    assistant: Assistant, encoder: Encoder, known: KnownQuestions, cache: Path | None = None
+) -> LocalRouter:
+    """Teach the local router an assistant's intents, with the known questions that belong to them."""
     return await LocalRouter.fit(
         assistant.intents,
         assistant.out_of_scope,
         encoder,
         fallback_queue=assistant.policy.default_queue,
         settings=RouterSettings(in_scope=assistant.policy.thresholds.in_scope),
+        known=known,
         cache=cache,
     )
 
@@ -367,17 +376,19 @@ async def build_team(
     protected = [each.text for each in all_prompts()]
     opened = await open_guards(assistant, encoder, knowledge, finder, protected=protected)
     guards = Rails(opened, assistant.bindings)
+    known = await learn_questions(assistant, encoder, cache)
     drafter = LocalDrafter(
         encoder,
         stored_vectors(knowledge),
         enough=assistant.policy.thresholds.answer_confidence,
         glossary=assistant.glossary,
+        known=known,
     )
-    router = await fit_router(assistant, encoder, cache)
+    router = await fit_router(assistant, encoder, known, cache)
     local = Locals(router=router, drafter=drafter, checker=LocalChecker(guards), escalation=LocalEscalation())
     return Team(
         assistant=assistant,
-        searcher=knowledge,
+        searcher=known.over(knowledge),
         **agents_of(assistant, local, models),
         guards=guards,
         language=identify_language,

@@ -23,6 +23,7 @@ from policies.rules import Rule, RuleOutcome, Trial, evaluate, try_rules
 from policies.rulings import after_check, after_route, answer_facts, doubts, route_facts
 from policies.types import JSON, Intent, Outcome, Reason, Route, Sentence, to_json
 from tools.assistants import (
+    FILES,
     MODELS,
     Assistant,
     assistant_of,
@@ -64,11 +65,11 @@ def check_policy(path: Path, out: Console) -> None:
     """
     if path.is_dir():
         _require_sound(load_assistant(path))
-    elif path.name in MODELS and all((path.parent / name).is_file() for name in MODELS):
+    elif path.name in FILES and all((path.parent / name).is_file() for name in MODELS):
         _require_sound(assistant_of(path.parent, read_files(path.parent)))
     else:
         text = _text(path)
-        require_decent(fixed_texts(path, text, parse_yaml(path, text, MODELS.get(path.name, PolicyFile))))
+        require_decent(fixed_texts(path, text, parse_yaml(path, text, FILES.get(path.name, PolicyFile))))
     out.print(f"{path}: nothing is wrong.", markup=False, soft_wrap=True)
 
 
@@ -145,12 +146,12 @@ def _as_route(intent: Intent, confidence: float) -> Route:
 
 async def _routed(settings: Settings, assistant: Assistant, text: str) -> Route:
     from agents.router import RouteRequest
-    from graphs.assembly import fit_router
+    from graphs.assembly import fit_router, learn_questions
     from tools.encoder.opening import open_encoder
 
     cache = settings.data / "cache"
     async with open_encoder(assistant.file.encoder, cache, lambda _: None) as encoder:
-        router = await fit_router(assistant, encoder, cache)
+        router = await fit_router(assistant, encoder, await learn_questions(assistant, encoder, cache), cache)
         return await router(RouteRequest(text=assistant.glossary.expand(text)))
 
 

@@ -1,4 +1,4 @@
-"""What an assistant folder may say: the models of assistant.yaml, intents.yaml and policy.yaml.
+"""What an assistant folder may say: the models of assistant.yaml, intents.yaml, policy.yaml and questions.yaml.
 
 Unknown keys are errors. Reading files and telling lines is the work of ``tools.assistants``.
 """
@@ -35,7 +35,7 @@ from policies.sections import (
     Thresholds,
     no_twins,
 )
-from policies.types import Autonomy, Intent
+from policies.types import Autonomy, Intent, KnownQuestion
 
 __all__ = [
     "AssistantFile",
@@ -43,12 +43,15 @@ __all__ = [
     "IntentsFile",
     "Line",
     "PolicyFile",
+    "QuestionsFile",
     "RuleEntry",
     "Strict",
     "Thresholds",
 ]
 
 
+MOST_SENTENCES = 3
+"""How many sentences of a document may answer one question."""
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
@@ -308,6 +311,30 @@ class IntentsFile(Strict):
                 raise ValueError(f"the intent {intent.name!r} is defined twice; give each its own name")
             seen.add(intent.name)
         return value
+
+
+class QuestionEntry(Strict):
+    """One question of questions.yaml: how customers put it, and which sentences of a document answer it."""
+
+    document: Line
+    """Its path in the folder of knowledge."""
+    answer: Annotated[list[Line], Field(min_length=1, max_length=MOST_SENTENCES)]
+    """The sentences that answer, as ``handrail search`` shows them."""
+    asked: Annotated[list[Line], Field(min_length=1)]
+    intent: Name | None = None
+    """The intent that they are further examples of."""
+
+    def to_question(self) -> KnownQuestion:
+        """Return the value that agents work with."""
+        return KnownQuestion(
+            document=self.document, answer=tuple(self.answer), asked=tuple(self.asked), intent=self.intent
+        )
+
+
+class QuestionsFile(Strict):
+    """questions.yaml, which a folder may do without."""
+
+    questions: list[QuestionEntry] = Field(default_factory=list)
 
 
 class PolicyFile(Strict):

@@ -192,6 +192,18 @@ class Intent:
     """Actions that are run for it before an answer is drafted, in this order."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class KnownQuestion:
+    """What customers ask in words of their own, with the sentences of one document that answer it."""
+
+    document: str
+    answer: tuple[str, ...]
+    """Whole sentences, word for word as they are quoted."""
+    asked: tuple[str, ...]
+    intent: str | None = None
+    """The intent that such questions belong to, of which they are examples then."""
+
+
 def to_json(value: Any) -> JSON:
     """Turn a value of this module into plain JSON types."""
     plain: JSON = {name: _plain(item) for name, item in vars(value).items()}

@@ -15,11 +15,11 @@ from pydantic import BaseModel, ValidationError
 from policies.bindings import KnownGuards, bind, needs_whole_answer
 from policies.consistency import mistakes
 from policies.errors import ConfigError
-from policies.folder import AssistantFile, IntentsFile, PolicyFile
+from policies.folder import AssistantFile, IntentsFile, PolicyFile, QuestionsFile
 from policies.glossary import Glossary
 from policies.guards import Binding
 from policies.rules import Rule, compile_rule
-from policies.types import Intent
+from policies.types import Intent, KnownQuestion
 from tools.extensions import extension_text
 from tools.guards.registry import KNOWN
 
@@ -30,17 +30,21 @@ MODELS: dict[str, type[AssistantFile | IntentsFile | PolicyFile]] = {
     "intents.yaml": IntentsFile,
     "policy.yaml": PolicyFile,
 }
+"""The files that a folder must have."""
+QUESTIONS = "questions.yaml"
+FILES: dict[str, type[BaseModel]] = {**MODELS, QUESTIONS: QuestionsFile}
+"""All that a folder may have, but for Python files."""
 _COPY = "Write it; `handrail init NEW_FOLDER` makes one to copy from."
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML in which only true and false are booleans: a bare ``on``, ``off``, ``yes`` or ``no`` is a word."""
 
 
 _BOOLEAN = "tag:yaml.org,2002:bool"
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
@@ -59,6 +63,7 @@ class Assistant:
     bindings: tuple[Binding, ...]
     """Which guards stand where."""
     glossary: Glossary
+    questions: tuple[KnownQuestion, ...]
     files: Mapping[str, str]
     """The texts that it was read from, by name."""
 
@@ -101,9 +106,10 @@ def load_assistant(folder: Path, guards: KnownGuards = KNOWN) -> Assistant:
 def read_files(folder: Path) -> dict[str, str]:
     """Return the texts of an assistant's files, by name; raises ``ConfigError`` for those that can't be read."""
     files, wrong = {}, []
-    for name in MODELS:
+    for name in FILES:
         try:
-            files[name] = _text(folder / name)
+            if name in MODELS or (folder / name).exists():
+                files[name] = _text(folder / name)
         except ConfigError as error:
             wrong.append(error)
     for name in _python_files(folder, files):
@@ -125,16 +131,17 @@ def _python_files(folder: Path, files: Mapping[str, str]) -> tuple[str, ...]:
 
 def assistant_of(folder: Path, files: Mapping[str, str], guards: KnownGuards = KNOWN) -> Assistant:
     """Make an assistant of the texts of its files; ``folder`` is where its knowledge is, and what errors name."""
-    read: dict[str, Any] = {}
+    read: dict[str, Any] = {QUESTIONS: QuestionsFile()}
     wrong = []
-    for name, model in MODELS.items():
+    for name in [each for each in FILES if each in MODELS or each in files]:
         try:
-            read[name] = parse_yaml(folder / name, files[name], model)
+            read[name] = parse_yaml(folder / name, files[name], FILES[name])
         except ConfigError as error:
             wrong.append(error)
     _raise_all(wrong)
     file, intents, policy = (read[name] for name in MODELS)
     _require_consistent(folder, files["policy.yaml"], policy, intents, file, guards)
+    _require_intents(folder, files, read[QUESTIONS], intents)
     return Assistant(
         folder=folder,
         version=version_of(files),
@@ -145,6 +152,7 @@ def assistant_of(folder: Path, files: Mapping[str, str], guards: KnownGuards = K
         rules=tuple(compile_rule(entry, policy.templates) for entry in policy.rules),
         bindings=bind(policy.guards, guards),
         glossary=Glossary.of(file.synonyms),
+        questions=tuple(each.to_question() for each in read[QUESTIONS].questions),
         files=dict(files),
     )
 
@@ -164,6 +172,24 @@ def _require_consistent(
         path, node = folder / "policy.yaml", yaml.compose(text, Loader=_Loader)
         lines = [f"{path}:{_line(node, each.where)}: {_field(each.where)}: {each.text}." for each in found]
         raise ConfigError("\n".join(lines), remedy="Mend the field named and start again.")
+
+
+def _require_intents(
+    folder: Path, files: Mapping[str, str], questions: QuestionsFile, intents: IntentsFile
+) -> None:
+    names = [intent.name for intent in intents.intents]
+    unknown = [
+        (("questions", number, "intent"), each.intent)
+        for number, each in enumerate(questions.questions)
+        if each.intent is not None and each.intent not in names
+    ]
+    if unknown:
+        path, node = folder / QUESTIONS, yaml.compose(files[QUESTIONS], Loader=_Loader)
+        lines = [
+            f"{path}:{_line(node, where)}: {_field(where)}: there is no intent {name!r}."
+            for where, name in unknown
+        ]
+        raise ConfigError("\n".join(lines), remedy="Mend the name, or leave the field out.")
 
 
 def require_offered(assistant: Assistant, offered: Collection[str]) -> None:

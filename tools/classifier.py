@@ -179,16 +179,18 @@ def _fit(examples: Corpus, y: Labels, outside: Corpus, settings: ClassifierSetti
 
 def _regress(corpus: Corpus, y: Labels, settings: ClassifierSettings) -> LinearModel:
     # Imported here: scikit-learn takes a second to import, and only fitting needs it.
+    from scipy import sparse
     from sklearn.linear_model import LogisticRegression
 
     vocabulary, inverse_frequency = _vocabulary(corpus.texts)
     scale = math.sqrt(settings.word_share)
-    words = np.zeros((len(corpus), len(vocabulary)))
-    for row, text in zip(words, corpus.texts, strict=True):
+    words = sparse.lil_array((len(corpus), len(vocabulary)))
+    for row, text in enumerate(corpus.texts):
         columns, values = _weighed(text, vocabulary, inverse_frequency)
-        row[columns] = scale * values
+        words[row, columns] = scale * values
     regression = LogisticRegression(C=settings.inverse_penalty, max_iter=200, tol=1e-3)
-    regression.fit(np.hstack([corpus.vectors, words]), y)
+    # Few words stand in a text: beside some thousand of them, whole rows would be mostly zeros.
+    regression.fit(sparse.hstack([sparse.csr_array(corpus.vectors.astype(np.float64)), words], format="csr"), y)
     weights, bias = np.asarray(regression.coef_).T, np.asarray(regression.intercept_)
     if weights.shape[1] == 1:
         weights, bias = np.hstack([-weights / 2, weights / 2]), np.r_[-bias / 2, bias / 2]

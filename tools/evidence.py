@@ -24,6 +24,7 @@ from policies.types import Passage, Turn
 from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge.index import Index
 from tools.knowledge.quoting import quote
+from tools.known import NONE_KNOWN, KnownQuestions
 from tools.wording import words
 
 Numbers = NDArray[np.float32]
@@ -52,6 +53,9 @@ SHARPNESS = 5.0
 RIGHT = (1.79, 4.99)
 """Logistic weights of the logarithm of that share, and of the sentence's similarity to the question."""
 RIGHT_BIAS = -0.39
+KNOWN = (1.07, 2.19)
+"""Logistic weights of the logarithm of that share, and of what known questions add to the sentence's score."""
+KNOWN_BIAS = -1.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,14 +92,25 @@ class Evidence:
     """That the passages answer the question, 0 to 1."""
     similar: Numbers
     """Similarity of each sentence to the whole question."""
+    support: Numbers
+    """What of each score comes from known questions."""
+    known: NDArray[np.bool_]
+    """Whether any question to the sentence's document is known."""
     parts: tuple[Numbers, ...] = ()
     """Scores for each question of a message that has several parts."""
 
     def chance(self, chosen: int) -> float:
         """Return the probability that a sentence answers: it is near the question, and stands out among all."""
+        return _logistic(RIGHT[0] * self._share(chosen) + RIGHT[1] * float(self.similar[chosen]) + RIGHT_BIAS)
+
+    def known_chance(self, chosen: int) -> float:
+        """Return the probability that a sentence answers: such questions are known, and it stands out."""
+        return _logistic(KNOWN[0] * self._share(chosen) + KNOWN[1] * float(self.support[chosen]) + KNOWN_BIAS)
+
+    def _share(self, chosen: int) -> float:
+        """Return the logarithm of a sentence's share among all."""
         rivals = np.exp(SHARPNESS * (self.scores - self.scores[chosen]))
-        total = RIGHT[0] * -math.log(float(rivals.sum())) + RIGHT[1] * float(self.similar[chosen])
-        return 1 / (1 + math.exp(-(total + RIGHT_BIAS)))
+        return -math.log(float(rivals.sum()))
 
 
 @dataclass(frozen=True)
@@ -140,21 +155,40 @@ async def asking_of(
     return Asking(text=text, vectors=np.stack([middle, rows[1]]), stressed=own)
 
 
-def weigh(asking: Asking, passages: Sequence[Passage], vectors: Mapping[str, Vectors]) -> Evidence:
+def weigh(
+    asking: Asking,
+    passages: Sequence[Passage],
+    vectors: Mapping[str, Vectors],
+    known: KnownQuestions = NONE_KNOWN,
+) -> Evidence:
     """Weigh every sentence; ``vectors`` has one unit row for each sentence of each passage."""
     candidates = sentences_of(passages)
     if not candidates:
-        nothing = np.zeros(0, np.float32)
-        return Evidence(candidates=(), scores=nothing, probability=0.0, similar=nothing)
+        nothing, none = np.zeros(0, np.float32), np.zeros(0, np.bool_)
+        return Evidence(
+            candidates=(), scores=nothing, probability=0.0, similar=nothing, support=nothing, known=none
+        )
     features = features_of(asking, passages, vectors)
-    scores = features @ WEIGHTS
+    support = _support(asking, passages, candidates, known)
+    scores = features @ WEIGHTS + support
     return Evidence(
         candidates=candidates,
         scores=scores,
         probability=probability_of(asking, passages, vectors),
         similar=features[:, FEATURES.index("whole")],
+        support=support,
+        known=np.array([passages[each.passage].document in known.documents for each in candidates]),
         parts=_part_scores(asking, passages, vectors, scores),
     )
+
+
+def _support(
+    asking: Asking, passages: Sequence[Passage], candidates: Sequence[Candidate], known: KnownQuestions
+) -> Numbers:
+    if not known:
+        return np.zeros(len(candidates), np.float32)
+    places = [(passages[each.passage].document, each.text) for each in candidates]
+    return known.support(known.near(asking.text, asking.vectors[0]), places)
 
 
 def _part_scores(
@@ -257,7 +291,11 @@ def likelihood(best: float, similarity: float) -> float:
 
     ``best`` is a sentence's similarity plus ``SHARED`` times the share of the question's words it has.
     """
-    return 1 / (1 + math.exp(-(ANSWERED[0] * best + ANSWERED[1] * similarity + ANSWERED_BIAS)))
+    return _logistic(ANSWERED[0] * best + ANSWERED[1] * similarity + ANSWERED_BIAS)
+
+
+def _logistic(total: float) -> float:
+    return 1 / (1 + math.exp(-total))
 
 
 @lru_cache(maxsize=2_048)

@@ -18,7 +18,7 @@ from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge import ingest, rows
 from tools.knowledge.documents import Record
 from tools.knowledge.exact import ExactSearch
-from tools.knowledge.index import Index, SentenceVectors, build_index
+from tools.knowledge.index import Also, Index, SentenceVectors, build_index
 from tools.knowledge.ingest import IngestReport, Progress, Workshop
 from tools.knowledge.ports import SearchResult
 from tools.knowledge.ranking import parts, rank
@@ -43,8 +43,10 @@ class Knowledge:
         self._loading = anyio.Lock()
         self._ingesting = anyio.Lock()
 
-    async def search(self, query: str, *, audience: Audience, limit: int = 8) -> SearchResult:
-        """Return at most ``limit`` passages, as ``Retriever.search`` says.
+    async def search(
+        self, query: str, *, audience: Audience, limit: int = 8, also: Also | None = None
+    ) -> SearchResult:
+        """Return at most ``limit`` passages, as ``Retriever.search`` says, and those that ``also`` names.
 
         Raises ``ConfigError`` if the index was made with another encoder.
         """
@@ -52,7 +54,7 @@ class Knowledge:
         texts = parts(query)
         vectors = await self._shop.encoder.encode(texts)
         nearest = _Nearest(self._shop.store, self._scope, self._exact_search(index), vectors)
-        found = partial(rank, index, nearest, texts, vectors, audience, limit)
+        found = partial(rank, index, nearest, texts, vectors, audience, limit, also)
         best = await anyio.to_thread.run_sync(found, limiter=self._threads)
         passages = [
             replace(index.passages[row], score=score, similarity=similarity) for row, score, similarity in best

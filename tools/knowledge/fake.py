@@ -13,7 +13,7 @@ from tools.encoder.fake import HashingEncoder
 from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge import chunking, loaders
 from tools.knowledge.documents import LoadedDocument, Record
-from tools.knowledge.index import Index, SentenceVectors, build_index
+from tools.knowledge.index import Also, Index, SentenceVectors, build_index
 from tools.knowledge.ports import SearchResult
 from tools.knowledge.ranking import parts, rank
 
@@ -32,8 +32,10 @@ class InMemoryRetriever:
         self._documents += [chunking.record_document(record) for record in records]
         self._index: Index | None = None
 
-    async def search(self, query: str, *, audience: Audience, limit: int = 8) -> SearchResult:
-        """Return at most ``limit`` passages, as ``Retriever.search`` says."""
+    async def search(
+        self, query: str, *, audience: Audience, limit: int = 8, also: Also | None = None
+    ) -> SearchResult:
+        """Return at most ``limit`` passages, as ``Retriever.search`` says, and those that ``also`` names."""
         index = self._index = self._index or await self._build()
         texts = parts(query)
         vectors = await self._encoder.encode(texts)
@@ -43,7 +45,7 @@ class InMemoryRetriever:
             similarity = (index.vectors[held] @ vectors.T).max(axis=1)
             return [index.passages[held[i]].id for i in np.argsort(-similarity)[:count]]
 
-        best = rank(index, nearest, texts, vectors, audience, limit)
+        best = rank(index, nearest, texts, vectors, audience, limit, also)
         return SearchResult(
             passages=tuple(replace(index.passages[row], score=score, similarity=s) for row, score, s in best),
             query_vector=vectors[0],

@@ -6,7 +6,7 @@ An index never changes; a new version is another object, and a search keeps the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,10 @@ class Index:
     def rows_for(self, audience: Audience) -> NDArray[np.intp]:
         """Return the positions of the passages that are written for exactly this audience."""
         return np.array([i for i, passage in enumerate(self.passages) if passage.audience == audience], np.intp)
+
+
+Also = Callable[[Index, Vectors], Collection[int]]
+"""Names further passages to look at, by their positions, for a question's vector."""
 
 
 class SentenceVectors(Mapping[str, Vectors]):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from policies.types import Audience
 from tools.encoder.ports import Vectors
 from tools.knowledge import sentences
-from tools.knowledge.index import Index
+from tools.knowledge.index import Also, Index
 
 Scores = NDArray[np.float32]
 Nearest = Callable[[Audience, int], Iterable[str]]
@@ -46,23 +46,33 @@ def parts(query: str) -> list[str]:
 
 
 def rank(
-    index: Index, nearest: Nearest, texts: Sequence[str], vectors: Vectors, audience: Audience, limit: int
+    index: Index,
+    nearest: Nearest,
+    texts: Sequence[str],
+    vectors: Vectors,
+    audience: Audience,
+    limit: int,
+    also: Also | None = None,
 ) -> list[tuple[int, float, float]]:
     """Return position in the index, score and similarity of the best passages, best first.
 
     ``texts`` are the ``parts`` of the question and ``vectors`` theirs. Equal scores keep the order of the index.
+    Passages that ``also`` names follow the best ones where they are not among them.
     """
     view = index.views[audience]
     if not len(view.rows) or limit < 1:
         return []
     lexical = np.stack([view.lexical.scores(text) for text in texts])
     ceilings = np.array([view.lexical.ceiling(text) for text in texts], np.float32)
-    rows = _candidates(index, nearest, audience, lexical)
+    named = np.array([*also(index, vectors[0])] if also else [], np.intp)
+    further = np.intersect1d(named, view.rows)
+    rows = np.union1d(_candidates(index, nearest, audience, lexical), further)
     lexical = lexical[:, np.searchsorted(view.rows, rows)]
     similarity = vectors @ index.vectors[rows].astype(np.float32).T
     meaning = (1 - SENTENCE_WEIGHT) * similarity + SENTENCE_WEIGHT * _best_sentences(index, rows, vectors)
     scores = combine(meaning, lexical, ceilings)
-    order = np.argsort(-scores, kind="stable")[:limit]
+    order = np.argsort(-scores, kind="stable")
+    order = np.r_[order[:limit], [i for i in order[limit:] if rows[i] in further]].astype(np.intp)
     return [(int(rows[i]), float(scores[i]), float(similarity[0, i])) for i in order]
 
 
