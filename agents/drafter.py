@@ -29,11 +29,11 @@ MOST_SENTENCES = 3
 CLOSE = 0.1
 """A sentence whose score is this near to the best one's is quoted with it."""
 CLOSE_KNOWN = 0.3
-"""The same where questions to the document are known, which spreads the scores."""
+"""The same where known questions speak for that sentence, which spreads the scores."""
 ENOUGH = 0.2
 """Below this probability that the passages answer, only a sentence that stands out is quoted."""
 LEAST = 1.4
-"""Below this score of the best sentence, only one that stands out is quoted."""
+"""Below this score of the best sentence, known questions aside, only one that stands out is quoted."""
 NEAR, STANDS_OUT = 0.5, 0.7
 """From this similarity on, and this probability that it is the one that answers, a sentence stands out; where
 a policy sets another ``ENOUGH``, the second moves with it."""
@@ -125,8 +125,8 @@ class LocalDrafter:
 def _chosen(evidence: Evidence, request: DraftRequest, enough: float) -> list[Candidate]:
     """Return the best sentence and those of its document that are as good, in the order of the source.
 
-    There are none if it neither scores enough, in passages that seem to answer, nor stands out; where questions to
-    its document are known, if too little of them speaks for it.
+    There are none if it neither answered questions like this, nor scores enough, in passages that seem to answer,
+    nor stands out.
     """
     usable = [n for n, each in enumerate(evidence.candidates) if each.text not in request.rejected]
     if not usable:
@@ -137,7 +137,7 @@ def _chosen(evidence: Evidence, request: DraftRequest, enough: float) -> list[Ca
     document = _document(evidence.candidates[best], request)
     within = [n for n in usable if _document(evidence.candidates[n], request) == document]
     chosen = [best]
-    close = CLOSE_KNOWN if evidence.known[best] else CLOSE
+    close = CLOSE_KNOWN if evidence.support[best] > 0 else CLOSE
     for n in [*_as_good(evidence.scores, within, close), *_for_parts(evidence, within, best)]:
         if len(chosen) < MOST_SENTENCES and not _repeats(n, chosen, evidence.candidates):
             chosen.append(n)
@@ -146,13 +146,14 @@ def _chosen(evidence: Evidence, request: DraftRequest, enough: float) -> list[Ca
 
 
 def _is_sure(evidence: Evidence, best: int, enough: float) -> bool:
-    if evidence.known[best]:
-        return evidence.known_chance(best) >= enough
+    if evidence.support[best] > 0 and evidence.known_chance(best) >= enough:
+        return True
     return _scores_enough(evidence, best, enough) or _stands_out(evidence, best, enough)
 
 
 def _scores_enough(evidence: Evidence, best: int, enough: float) -> bool:
-    return bool(evidence.scores[best] >= LEAST and evidence.probability >= enough)
+    own = evidence.scores[best] - evidence.support[best]
+    return bool(own >= LEAST and evidence.probability >= enough)
 
 
 def _stands_out(evidence: Evidence, best: int, enough: float) -> bool:

@@ -377,6 +377,9 @@ async def build_team(
     opened = await open_guards(assistant, encoder, knowledge, finder, protected=protected)
     guards = Rails(opened, assistant.bindings)
     known = await learn_questions(assistant, encoder, cache)
+    index = await knowledge.index()
+    if index.version and (missing := known.unsaid(index)):
+        log.warning("%d answers of known questions stand in no document; ask `handrail doctor`", len(missing))
     drafter = LocalDrafter(
         encoder,
         stored_vectors(knowledge),

@@ -21,6 +21,7 @@ NEEDED = ("chromadb", "fastapi", "langgraph", "onnxruntime", "sentence_transform
 FREE_BYTES = 500_000_000
 NOTHING_YET = "nothing ingested yet"
 WARNING = "! "
+MOST_SHOWN = 3
 
 
 def examine(load: Callable[[], Settings], out: Console) -> bool:
@@ -121,6 +122,25 @@ def _tools(settings: Settings) -> str:
     return f"tools {', '.join([*actions, *served])}" if actions or served else "no tools"
 
 
+def _questions(settings: Settings) -> str:
+    """Look whether the documents still say what answers the known questions; the folder is read, not the index."""
+    from tools.assistants import QUESTIONS, load_assistant
+    from tools.known import said_in, unsaid
+
+    assistant = load_assistant(settings.assistant)
+    if not assistant.questions:
+        return ""
+    missing = unsaid(assistant.questions, said_in(assistant.knowledge))
+    if not missing:
+        return f"known questions: {len(assistant.questions)}, each with what answers it"
+    shown = "; ".join(f"{document}: “{sentence}”" for document, sentence in missing[:MOST_SHOWN])
+    more = f"; and {len(missing) - MOST_SHOWN} more." if len(missing) > MOST_SHOWN else ""
+    return (
+        f"{WARNING}{assistant.folder / QUESTIONS}: the documents do not say {shown}{more} "
+        "Write the sentences as `handrail search` shows them."
+    )
+
+
 def _models(settings: Settings) -> str:
     """Look at names, packages and keys; no provider is asked."""
     from graphs.models import models_settings
@@ -213,6 +233,7 @@ CHECKS = (
     _weights,
     _disk,
     _assistant,
+    _questions,
     _models,
     _data,
     _server,

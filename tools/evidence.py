@@ -94,8 +94,6 @@ class Evidence:
     """Similarity of each sentence to the whole question."""
     support: Numbers
     """What of each score comes from known questions."""
-    known: NDArray[np.bool_]
-    """Whether any question to the sentence's document is known."""
     parts: tuple[Numbers, ...] = ()
     """Scores for each question of a message that has several parts."""
 
@@ -164,10 +162,8 @@ def weigh(
     """Weigh every sentence; ``vectors`` has one unit row for each sentence of each passage."""
     candidates = sentences_of(passages)
     if not candidates:
-        nothing, none = np.zeros(0, np.float32), np.zeros(0, np.bool_)
-        return Evidence(
-            candidates=(), scores=nothing, probability=0.0, similar=nothing, support=nothing, known=none
-        )
+        nothing = np.zeros(0, np.float32)
+        return Evidence(candidates=(), scores=nothing, probability=0.0, similar=nothing, support=nothing)
     features = features_of(asking, passages, vectors)
     support = _support(asking, passages, candidates, known)
     scores = features @ WEIGHTS + support
@@ -177,7 +173,6 @@ def weigh(
         probability=probability_of(asking, passages, vectors),
         similar=features[:, FEATURES.index("whole")],
         support=support,
-        known=np.array([passages[each.passage].document in known.documents for each in candidates]),
         parts=_part_scores(asking, passages, vectors, scores),
     )
 

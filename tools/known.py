@@ -11,7 +11,8 @@ import json
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,9 @@ from numpy.typing import NDArray
 from policies.glossary import Glossary
 from policies.types import Audience, KnownQuestion, Passage
 from tools.encoder.ports import Encoder, Vectors
+from tools.knowledge.chunking import chunk
+from tools.knowledge.documents import Unreadable
+from tools.knowledge.folder import sources
 from tools.knowledge.index import Also, Index
 from tools.knowledge.ports import Retriever, SearchResult
 from tools.knowledge.quoting import quote
@@ -137,10 +141,9 @@ class KnownQuestions:
         places = [(self.questions[n].document, text) for n in near for text in self.questions[n].answer]
         return {where[place] for place in places if place in where}
 
-    def stale(self, index: Index) -> list[Place]:
-        """Return what the documents no longer say; such sentences are not quoted, so the rest does without."""
-        where = self._places(index)
-        return [place for place in self._answers if place not in where]
+    def unsaid(self, index: Index) -> list[Place]:
+        """Return the sentences that answer but do not stand in the documents, so that they can't be quoted."""
+        return unsaid(self.questions, self._places(index))
 
     def over(self, retriever: _Searching) -> Retriever:
         """Return a retriever that also finds where the nearest known questions have their answers."""
@@ -155,11 +158,28 @@ class KnownQuestions:
 
     def _find(self, passages: Sequence[Passage]) -> Iterator[tuple[Place, int]]:
         for row, passage in enumerate(passages):
-            if passage.document in self._of_document:
+            if passage.document in self.documents:
                 for start, end in passage.sentences:
-                    place = (passage.document, quote(passage.text, start, end))
-                    if place in self._answers:
-                        yield place, row
+                    yield (passage.document, quote(passage.text, start, end)), row
+
+
+def unsaid(questions: Sequence[KnownQuestion], said: Container[Place]) -> list[Place]:
+    """Return the sentences that answer known questions and are not among those that are said."""
+    places = dict.fromkeys((each.document, sentence) for each in questions for sentence in each.answer)
+    return [place for place in places if place not in said]
+
+
+def said_in(folder: Path) -> set[Place]:
+    """Return all sentences of a knowledge folder, as they are quoted; a file that can't be read says nothing.
+
+    Raises ``ConfigError`` if there is no such folder.
+    """
+    said: set[Place] = set()
+    for source in sources(folder):
+        with suppress(Unreadable):
+            for piece in chunk(source.load()):
+                said.update((source.path, quote(piece.text, start, end)) for start, end in piece.sentences)
+    return said
 
 
 @dataclass(frozen=True)

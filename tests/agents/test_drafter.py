@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from agents.drafter import DraftRequest, LocalDrafter
-from policies.types import Abstention, Autonomy, Citation, Passage, Route, Sentence, Turn
+from policies.glossary import Glossary
+from policies.types import Abstention, Autonomy, Citation, KnownQuestion, Passage, Route, Sentence, Turn
 from tools.encoder.fake import HashingEncoder
 from tools.encoder.ports import Vectors
 from tools.knowledge import sentences
+from tools.known import KnownQuestions
 from tools.results import passage_of
 
 pytestmark = pytest.mark.anyio
@@ -211,3 +214,38 @@ async def test_mere_facts_of_a_tool_are_not_quoted() -> None:
     facts = result({"costs": "standard shipping to Canada costs nothing"})
     assert await drafted(request(question, (*PASSAGES, facts))) == await drafted(request(question))
     assert [type(each) for each in await drafted(request(question, (facts,)))] == [Abstention]
+
+
+KNOWN = KnownQuestion(
+    document="canada.md",
+    answer=("Fuel is never sent there.",),
+    asked=("can my mate in toronto get a gas bottle from you",),
+)
+TORONTO = "can my pal in toronto get a gas bottle off you"
+
+
+async def knowing(question: KnownQuestion) -> LocalDrafter:
+    encoder = HashingEncoder()
+    return LocalDrafter(encoder, known=await KnownQuestions.learn([question], encoder, Glossary()))
+
+
+async def test_what_answered_a_question_like_it_is_quoted_though_it_shares_no_word_with_the_question() -> None:
+    assert [type(item) for item in await drafted(request(TORONTO))] == [Abstention]
+    found = await drafted(request(TORONTO), await knowing(KNOWN))
+    assert [item.text for item in found] == ["Fuel is never sent there."]
+
+
+async def test_a_known_answer_that_the_document_no_longer_gives_is_not_quoted() -> None:
+    stale = replace(KNOWN, answer=("Fuel is sent there in summer.",))
+    found = await drafted(request(TORONTO), await knowing(stale))
+    assert [type(item) for item in found] == [Abstention]
+
+
+async def test_a_known_answer_that_a_check_refused_is_not_quoted_again() -> None:
+    found = await drafted(request(TORONTO, rejected=KNOWN.answer), await knowing(KNOWN))
+    assert [type(item) for item in found] == [Abstention]
+
+
+async def test_a_question_unlike_those_known_to_a_document_is_left_open() -> None:
+    found = await drafted(request("who painted the mona lisa"), await knowing(KNOWN))
+    assert [type(item) for item in found] == [Abstention]

@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from agents.router import LocalRouter, RouteRequest, RouterSettings
-from policies.types import Autonomy, Intent, Route, Turn
+from policies.glossary import Glossary
+from policies.types import Autonomy, Intent, KnownQuestion, Route, Turn
 from tools.encoder.fake import HashingEncoder
+from tools.known import KnownQuestions
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +63,20 @@ LENIENT = RouterSettings(in_scope=0.5, sure=0.5, second_question=0.4)
 async def router(settings: RouterSettings = LENIENT) -> LocalRouter:
     outside = ("write a poem about autumn leaves", "who won the football match", "best jazz records ever")
     return await LocalRouter.fit(INTENTS, outside, HashingEncoder(), fallback_queue="front", settings=settings)
+
+
+async def test_known_questions_are_examples_of_the_intents_that_they_name() -> None:
+    asked = "can i drop in during the evening"
+    known = KnownQuestion(
+        document="hours.md", answer=("We close at nine.",), asked=(asked,), intent="opening_hours"
+    )
+    others = replace(known, asked=("does a parrot fly",), intent=None)
+    encoder = HashingEncoder()
+    learned = await KnownQuestions.learn([known, others], encoder, Glossary())
+    made = await LocalRouter.fit(INTENTS, (), encoder, settings=LENIENT, known=learned)
+    found = await made(RouteRequest(text=asked))
+    assert (found.intent, found.nearest[0]) == ("opening_hours", asked)
+    assert "does a parrot fly" not in (await made(RouteRequest(text="does a parrot fly"))).nearest
 
 
 def codes(route: Route) -> list[str]:

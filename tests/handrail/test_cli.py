@@ -44,6 +44,7 @@ def test_init_writes_an_assistant_and_refuses_to_write_over_one(tmp_path: Path) 
         "intents.yaml",
         "knowledge",
         "policy.yaml",
+        "questions.yaml",
     ]
     again = CliRunner().invoke(app, ["init", str(folder)])
     assert again.exit_code == 1

@@ -76,7 +76,7 @@ def doctor_with(folder: Path, more: str, data: Path) -> tuple[int, str]:
     file = folder / "assistant.yaml"
     file.write_text(file.read_text() + more)
     done = CliRunner().invoke(app, ["doctor", "--assistant", str(folder), "--data", str(data)])
-    return done.exit_code, done.stdout.splitlines()[6]
+    return done.exit_code, done.stdout.splitlines()[7]
 
 
 def test_the_doctor_says_that_no_language_model_is_used(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_doctor_says_nothing_of_consent_that_is_given_or_not_needed(
     policy.write_text(f"consent: {{third_party_llm: {consent}}}\n")
     about.write_text(about.read_text() + f"models: {{small: {{name: 'openai:mine'{more}}}}}\n")
     done = CliRunner().invoke(app, ["doctor", "--assistant", str(about.parent), "--data", str(tmp_path)])
-    assert done.stdout.splitlines()[6] == "✓ language models small: openai:mine; they serve no task"
+    assert done.stdout.splitlines()[7] == "✓ language models small: openai:mine; they serve no task"
 
 
 def test_the_doctor_tells_a_mistake_of_the_folder_once(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_the_doctor_names_tools_and_misses_one_that_an_intent_needs(tmp_path: Pa
 def doctor_over(url: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     monkeypatch.setenv("HANDRAIL_DATABASE_URL", url)
     done = CliRunner().invoke(app, ["doctor", "--data", str(data)])
-    return done.exit_code, done.stdout.splitlines()[7]
+    return done.exit_code, done.stdout.splitlines()[8]
 
 
 def test_the_doctor_looks_at_postgresql(
@@ -170,3 +170,19 @@ def test_the_doctor_looks_at_postgresql(
     assert told[1][1].endswith("Run `handrail db upgrade`, then start again.")
     assert told[2][1].startswith("✗ The database does not answer: connection failed")
     assert told[3][1].startswith("✗ The database URL is not one of PostgreSQL.")
+
+
+def test_the_doctor_names_what_answers_known_questions_and_is_said_no_more(tmp_path: Path) -> None:
+    folder, data = tmp_path / "mine", tmp_path / "data"
+    write_assistant(folder)
+    ask = ["doctor", "--assistant", str(folder), "--data", str(data)]
+    assert "✓ known questions: 1, each with what answers it" in CliRunner().invoke(app, ask).stdout.splitlines()
+    article = folder / "knowledge" / "opening-hours.md"
+    article.write_text(article.read_text().replace("after 5 pm", "after 6 pm"))
+    done = CliRunner().invoke(app, ask)
+    assert done.exit_code == 0
+    told = (
+        f"! {folder / 'questions.yaml'}: the documents do not say opening-hours.md: “What you write after 5 pm is "
+        "answered on the next weekday.” Write the sentences as `handrail search` shows them."
+    )
+    assert told in done.stdout.splitlines()

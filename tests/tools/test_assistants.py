@@ -44,6 +44,15 @@ def test_a_change_of_a_file_is_another_version(folder: Path) -> None:
     assert load_assistant(folder).version != before
 
 
+def test_a_folder_may_do_without_known_questions(folder: Path) -> None:
+    before = load_assistant(folder)
+    assert [each.document for each in before.questions] == ["opening-hours.md"]
+    (folder / "questions.yaml").unlink()
+    after = load_assistant(folder)
+    assert after.questions == ()
+    assert after.version != before.version
+
+
 def break_file(folder: Path, name: str, old: str, new: str) -> None:
     path = folder / name
     text = path.read_text()
@@ -69,6 +78,21 @@ def break_file(folder: Path, name: str, old: str, new: str) -> None:
         ("policy.yaml", "languages: [en]", "languages: [en", "policy.yaml:3", "not YAML"),
         ("policy.yaml", "default_queue: general", "languages: [de]", "policy.yaml:3: languages", "stands twice"),
         ("assistant.yaml", "name: helper", "name: Big Helper", "assistant.yaml:2: name", "'Big Helper'"),
+        (
+            "questions.yaml",
+            "intent: opening_hours",
+            "intent: closing_hours",
+            "questions.yaml:6: questions.0.intent",
+            "there is no intent 'closing_hours'",
+        ),
+        ("questions.yaml", "asked:", "said:", "questions.yaml:9: questions.0.said", "unknown key"),
+        (
+            "questions.yaml",
+            "      - What",
+            "      - A.\n" * 3 + "      - What",
+            "questions.yaml:7",
+            "at most 3",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_file_line_field_and_remedy(

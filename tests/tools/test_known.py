@@ -1,0 +1,126 @@
+"""Known questions lead from customers' words to sentences that share none of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policies.glossary import Glossary
+from policies.types import KnownQuestion
+from tools import known as module
+from tools.encoder.fake import HashingEncoder
+from tools.knowledge.fake import InMemoryRetriever
+from tools.known import NONE_KNOWN, KnownQuestions, said_in, unsaid
+
+pytestmark = pytest.mark.anyio
+
+FEE = "A cleaning charge of $25 applies to muddy tents."
+REST = "Rented tents are collected at the counter."
+QUESTIONS = (
+    KnownQuestion(
+        document="rental.md",
+        answer=(FEE,),
+        asked=("do i pay extra if it comes back filthy", "what if the kids leave it covered in dirt"),
+        intent="rental",
+    ),
+    KnownQuestion(document="rental.md", answer=(REST,), asked=("where do i fetch what i hired",)),
+)
+FILES = {
+    "rental.md": f"# Rental\n\n## Before\n\n{REST}\n\n## After\n\n{FEE}\n",
+    "stores.md": "# Stores\n\nThe counter opens at nine.\n",
+}
+
+
+async def learn(
+    *questions: KnownQuestion, cache: Path | None = None, glossary: Glossary | None = None
+) -> KnownQuestions:
+    return await KnownQuestions.learn(questions or QUESTIONS, HashingEncoder(), glossary or Glossary(), cache)
+
+
+async def support(known: KnownQuestions, asked: str, *places: tuple[str, str]) -> list[float]:
+    vector = (await HashingEncoder().encode([asked]))[0]
+    return [round(float(each), 2) for each in known.support(known.near(asked, vector), places)]
+
+
+async def test_what_answered_a_question_like_it_is_supported_most() -> None:
+    places = (("rental.md", FEE), ("rental.md", REST), ("stores.md", "The counter opens at nine."))
+    fee, rest, elsewhere = await support(await learn(), "do i pay extra if it comes back filthy", *places)
+    assert fee > rest > elsewhere == 0.0
+    # The same words, the same meaning, and a document of which this is the nearest question.
+    assert fee - rest == pytest.approx(module.MEANING * (1 - module.FAR) + module.WORDING, abs=0.02)
+
+
+async def test_a_question_like_none_is_supported_by_nothing() -> None:
+    assert await support(await learn(), "zebra", ("rental.md", FEE), ("rental.md", REST)) == [0.0, 0.0]
+
+
+async def test_questions_are_read_with_the_documents_words() -> None:
+    glossary = Glossary.of({"cleaning charge": ["filthy"]})
+    known = await learn(glossary=glossary)
+    assert [text for _, text, _ in known.examples()] == [
+        "do i pay extra if it comes back filthy cleaning charge",
+        "what if the kids leave it covered in dirt",
+    ]
+
+
+async def test_only_questions_that_name_an_intent_are_its_examples() -> None:
+    found = [(intent, text) for intent, text, _ in (await learn()).examples()]
+    assert found == [("rental", text) for text in QUESTIONS[0].asked]
+
+
+async def test_search_also_finds_where_the_answer_stands() -> None:
+    retriever = InMemoryRetriever(FILES)
+    asked = "do i pay extra if it comes back filthy"
+    alone = await retriever.search(asked, audience="customer", limit=1)
+    assert FEE not in alone.passages[0].text
+    found = await (await learn(QUESTIONS[0])).over(retriever).search(asked, audience="customer", limit=1)
+    assert [FEE in each.text for each in found.passages] == [False, True]
+
+
+async def test_search_gives_customers_nothing_of_the_staff_whatever_is_known() -> None:
+    secret = "Staff may waive the charge."
+    files = FILES | {"staff.md": f"---\naudience: staff\n---\n\n# Staff\n\n{secret}\n"}
+    known = await learn(KnownQuestion(document="staff.md", answer=(secret,), asked=("can you waive the charge",)))
+    retriever = known.over(InMemoryRetriever(files))
+    shown = await retriever.search("can you waive the charge", audience="customer")
+    assert [each.document for each in shown.passages if each.document == "staff.md"] == []
+    assert secret in {each.text for each in (await retriever.search("waive", audience="staff")).passages}
+
+
+async def test_nothing_known_changes_nothing() -> None:
+    retriever = InMemoryRetriever(FILES)
+    found = await NONE_KNOWN.over(retriever).search("a filthy tent", audience="customer")
+    assert found.passages == (await retriever.search("a filthy tent", audience="customer")).passages
+    assert not NONE_KNOWN
+    assert not await KnownQuestions.learn((), HashingEncoder(), Glossary())
+
+
+async def test_the_same_questions_are_encoded_once(tmp_path: Path) -> None:
+    class Counting(HashingEncoder):
+        asked = 0
+
+        async def encode(self, texts):  # type: ignore[no-untyped-def]
+            type(self).asked += 1
+            return await super().encode(texts)
+
+    encoder = Counting()
+    first = await KnownQuestions.learn(QUESTIONS, encoder, Glossary(), tmp_path)
+    again = await KnownQuestions.learn(QUESTIONS, encoder, Glossary(), tmp_path)
+    other = await KnownQuestions.learn(QUESTIONS[:1], encoder, Glossary(), tmp_path)
+    vectors = [np.stack([vector for _, _, vector in each.examples()]) for each in (first, again, other)]
+    assert Counting.asked == 2
+    assert (vectors[0] == vectors[1]).all()
+    assert (vectors[0] == vectors[2]).all()
+
+
+def test_a_sentence_that_no_document_says_is_told(tmp_path: Path) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "broken.pdf").write_bytes(b"no PDF")
+    said = said_in(tmp_path)
+    assert {("rental.md", FEE), ("rental.md", REST)} <= said
+    changed = KnownQuestion(document="rental.md", answer=(FEE, "It is $30."), asked=("how much",))
+    elsewhere = KnownQuestion(document="stores.md", answer=(FEE,), asked=("how much",))
+    assert unsaid([*QUESTIONS, changed, elsewhere], said) == [("rental.md", "It is $30."), ("stores.md", FEE)]
