@@ -104,4 +104,4 @@ def test_names_that_only_look_alike_differ() -> None:
 def test_many_words_for_one_do_not_take_long() -> None:
     started = time.thread_time()
     assert len(facts("one " * 10_000)) == 9_999
-    assert time.thread_time() - started < 1
+    assert time.thread_time() - started < 5

@@ -66,4 +66,4 @@ def test_no_text_takes_long(text: str) -> None:
     started = time.thread_time()
     folded = fold(text * 10_000)
     folded.place(0, 1)
-    assert time.thread_time() - started < 0.5
+    assert time.thread_time() - started < 3

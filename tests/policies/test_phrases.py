@@ -96,4 +96,4 @@ def test_no_text_takes_long() -> None:
         "we will pay the order " * 4000,
     ):
         list(phrase.find(read(text)))
-    assert time.thread_time() - started < 2
+    assert time.thread_time() - started < 8

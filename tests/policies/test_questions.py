@@ -63,7 +63,7 @@ def test_blanks_part_nothing_and_no_question_takes_long() -> None:
     started = time.thread_time()
     for text in ("how do I reset it" + " " * 100_000 + "x", "(" * 100_000, "\n" * 100_000, ", " * 50_000):
         assert parts(text) == ()
-    assert time.thread_time() - started < 1
+    assert time.thread_time() - started < 5
 
 
 @pytest.mark.parametrize(

