@@ -85,7 +85,6 @@ class LocalRouter:
         *,
         intents: Sequence[Intent],
         examples: Sequence[tuple[int, str]],
-        vectors: Vectors,
         classifier: TextClassifier,
         encoder: Encoder,
         fallback_queue: str,
@@ -93,7 +92,6 @@ class LocalRouter:
     ) -> None:
         self._intents = tuple(intents)
         self._examples = tuple(examples)
-        self._vectors = vectors
         self._classifier = classifier
         self._encoder = encoder
         self._fallback_queue = fallback_queue
@@ -130,7 +128,6 @@ class LocalRouter:
         return cls(
             intents=intents,
             examples=examples,
-            vectors=learned.vectors[: len(examples)],
             classifier=learned.classifier,
             encoder=encoder,
             fallback_queue=fallback_queue,
@@ -150,7 +147,7 @@ class LocalRouter:
         guess, *seconds = self._classifier.guess_all(Corpus(texts=texts, vectors=vectors))
         if joined is not None:
             guess = self._with_previous(guess, request.previous_intent)
-        route = self._decide(guess, seconds, vectors[0])
+        route = self._decide(guess, seconds)
         if joined is not None:
             reason = Reason(code="router.follow_up", text="Read together with the customer's previous message.")
             route = _with_reason(route, reason)
@@ -174,10 +171,10 @@ class LocalRouter:
             return guess
         odds = guess.probabilities.copy()
         odds[number] *= self._settings.previous_intent
-        return Guess(probabilities=odds / odds.sum(), in_scope=guess.in_scope)
+        return replace(guess, probabilities=odds / odds.sum())
 
-    def _decide(self, guess: Guess, seconds: Sequence[Guess], vector: Vectors) -> Route:
-        nearest = self._nearest(vector)
+    def _decide(self, guess: Guess, seconds: Sequence[Guess]) -> Route:
+        nearest = self._nearest(guess)
         if guess.in_scope < self._settings.in_scope:
             return self._rejected(guess, nearest)
         best = self._intents[int(guess.probabilities.argmax())]
@@ -225,8 +222,9 @@ class LocalRouter:
         sure = [g for g in seconds if g.probabilities.max() * g.in_scope >= self._settings.second_question]
         return [self._intents[int(g.probabilities.argmax())] for g in sure]
 
-    def _nearest(self, vector: Vectors) -> list[int]:
-        nearness = self._vectors @ vector
+    def _nearest(self, guess: Guess) -> list[int]:
+        # The names and descriptions that were learned too come after the examples.
+        nearness = guess.similar[: len(self._examples)]
         count = min(self._settings.nearest, len(nearness))
         best = np.argpartition(-nearness, count - 1)[:count]
         return [int(n) for n in best[np.argsort(-nearness[best])]]

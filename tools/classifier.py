@@ -11,8 +11,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from tools.encoder.ports import Vectors
 Array = NDArray[np.float64]
 Labels = NDArray[np.int_]
 _WORD = re.compile(r"\w+")
+FITS_AT_ONCE = 2
+"""What they share of the time is outside of Python, so a second core halves it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,8 @@ class Guess:
     """Calibrated probability of each label, given that one of them is right; sums to 1."""
     in_scope: float
     """Probability, 0 to 1, that any label is right."""
+    similar: Vectors
+    """Similarity to each example that the classifier was fitted on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +93,12 @@ class TextClassifier:
 
     def guess_all(self, corpus: Corpus) -> list[Guess]:
         """Judge many texts at once."""
-        logits = self.model.logits(corpus)
-        odds = self.slope * self.model.scope(corpus, logits) + self.intercept
+        logits, similar = self.model.logits(corpus), self.model.similar(corpus)
+        odds = self.slope * self.model.scope(corpus, logits, similar) + self.intercept
         in_scope = 1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))
         return [
-            Guess(probabilities=row, in_scope=float(scope))
-            for row, scope in zip(_softmax(logits / self.temperature), in_scope, strict=True)
+            Guess(probabilities=row, in_scope=float(scope), similar=near)
+            for row, scope, near in zip(_softmax(logits / self.temperature), in_scope, similar, strict=True)
         ]
 
 
@@ -134,11 +139,16 @@ class ScopedModel:
         """Return shape (texts, labels)."""
         return self.labels(corpus)
 
-    def scope(self, corpus: Corpus, logits: Array) -> Array:
+    def similar(self, corpus: Corpus) -> Vectors:
+        """Return shape (texts, examples)."""
+        result: Vectors = corpus.vectors @ self.examples.T
+        return result
+
+    def scope(self, corpus: Corpus, logits: Array, similar: Vectors) -> Array:
         """Return shape (texts,): the best label's logit, nearness to examples, and not being like outside."""
         count = min(self.settings.neighbours, len(self.examples))
-        similar = np.partition(corpus.vectors @ self.examples.T, -count, axis=1)[:, -count:].mean(1)
-        score: Array = logits.max(1) + self.settings.neighbour_share * similar
+        nearest = np.partition(similar, -count, axis=1)[:, -count:].mean(1)
+        score: Array = logits.max(1) + self.settings.neighbour_share * nearest
         if self.outside is not None:
             score = score + self.settings.outside_share * (corpus.vectors @ self.outside)
         return score
@@ -156,9 +166,10 @@ def fit_classifier(
     settings = settings or ClassifierSettings()
     y = np.asarray(labels)
     # The matrices are small: on a busy machine, BLAS threads that wait for each other took 15 times as long.
-    with threadpool_limits(limits=1):
-        held = _cross_validate(examples, y, outside, settings)
-        model = _fit(examples, y, outside, settings)
+    with threadpool_limits(limits=1), ThreadPoolExecutor(FITS_AT_ONCE) as pool:
+        fitting = pool.submit(_fit, examples, y, outside, settings)
+        held = _cross_validate(examples, y, outside, settings, pool)
+        model = fitting.result()
     slope, intercept = _logistic_curve(held.scope_inside, held.scope_outside, settings.belonging)
     return TextClassifier(
         model=model,
@@ -184,14 +195,15 @@ def _regress(corpus: Corpus, y: Labels, settings: ClassifierSettings) -> LinearM
 
     vocabulary, inverse_frequency = _vocabulary(corpus.texts)
     scale = math.sqrt(settings.word_share)
-    words = sparse.lil_array((len(corpus), len(vocabulary)))
+    words = sparse.lil_array((len(corpus), len(vocabulary)), dtype=np.float32)
     for row, text in enumerate(corpus.texts):
         columns, values = _weighed(text, vocabulary, inverse_frequency)
         words[row, columns] = scale * values
     regression = LogisticRegression(C=settings.inverse_penalty, max_iter=200, tol=1e-3)
     # Few words stand in a text: beside some thousand of them, whole rows would be mostly zeros.
-    regression.fit(sparse.hstack([sparse.csr_array(corpus.vectors.astype(np.float64)), words], format="csr"), y)
-    weights, bias = np.asarray(regression.coef_).T, np.asarray(regression.intercept_)
+    regression.fit(sparse.hstack([sparse.csr_array(corpus.vectors), words], format="csr"), y)
+    weights = np.asarray(regression.coef_, np.float64).T
+    bias = np.asarray(regression.intercept_, np.float64)
     if weights.shape[1] == 1:
         weights, bias = np.hstack([-weights / 2, weights / 2]), np.r_[-bias / 2, bias / 2]
     dimensions = corpus.vectors.shape[1]
@@ -251,17 +263,28 @@ class _HeldOut:
         )
 
 
-def _cross_validate(examples: Corpus, y: Labels, outside: Corpus, settings: ClassifierSettings) -> _HeldOut:
+def _cross_validate(
+    examples: Corpus, y: Labels, outside: Corpus, settings: ClassifierSettings, pool: Executor
+) -> _HeldOut:
     random = np.random.default_rng(0)
     count = int(y.max()) + 1
     row_fold = _dealt(y, settings.folds, random)
     label_fold = random.permutation(np.arange(count) % settings.folds) if count >= 4 else np.full(count, -1)
     outside_fold = random.permutation(np.arange(len(outside)) % settings.folds)
     parts = [
-        _hold_out(examples, y, outside, row_fold == fold, label_fold[y] == fold, outside_fold == fold, settings)
+        pool.submit(
+            _hold_out,
+            examples,
+            y,
+            outside,
+            row_fold == fold,
+            label_fold[y] == fold,
+            outside_fold == fold,
+            settings,
+        )
         for fold in range(settings.folds)
     ]
-    return reduce(_HeldOut.plus, parts)
+    return reduce(_HeldOut.plus, [part.result() for part in parts])
 
 
 def _hold_out(
@@ -286,9 +309,9 @@ def _hold_out(
     scope_inside = np.zeros(0)
     if len(test):
         logits[:, known] = model.logits(inside)
-        scope_inside = model.scope(inside, logits[:, known])
+        scope_inside = model.scope(inside, logits[:, known], model.similar(inside))
     away = examples.take(np.flatnonzero(strange)).plus(outside.take(np.flatnonzero(hidden_outside)))
-    scope_outside = model.scope(away, model.logits(away)) if len(away) else np.zeros(0)
+    scope_outside = model.scope(away, model.logits(away), model.similar(away)) if len(away) else np.zeros(0)
     return _HeldOut(logits=logits, truth=y[test], scope_inside=scope_inside, scope_outside=scope_outside)
 
 

@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -57,8 +57,8 @@ class Nearness:
     """Similarity to the nearest way in which each known question is asked."""
     wording: Numbers
     """The greatest share of words in common with one of those ways, rare words weighing more."""
-    documents: Mapping[str, float]
-    """What speaks for each document as a whole."""
+    similar: Numbers
+    """Similarity to each way of asking."""
 
 
 class _Searching(Protocol):
@@ -117,19 +117,26 @@ class KnownQuestions:
         return Nearness(
             meaning=np.maximum.reduceat(similar, self._starts),
             wording=np.maximum.reduceat(self._lexicon.shared(text), self._starts),
-            documents={name: _of_the_best(similar[rows]) for name, rows in self._of_document.items()},
+            similar=similar,
         )
 
     def support(self, nearness: Nearness, places: Sequence[Place]) -> Numbers:
         """Return what the known questions add to the score of each sentence."""
-        return np.array([self._support(nearness, place) for place in places], np.float32)
+        documents = self.documents.intersection(document for document, _ in places)
+        whole = {each: DOCUMENT * _of_the_best(nearness.similar[self._of_document[each]]) for each in documents}
+        meaning = MEANING * np.maximum(0.0, nearness.meaning - FAR)
+        return np.array(
+            [
+                whole.get(place[0], 0.0)
+                + self._best(meaning, place)
+                + WORDING * self._best(nearness.wording, place)
+                for place in places
+            ],
+            np.float32,
+        )
 
-    def _support(self, nearness: Nearness, place: Place) -> float:
-        whole = DOCUMENT * nearness.documents.get(place[0], 0.0)
-        if not (numbers := self._answers.get(place)):
-            return whole
-        meaning = max(0.0, float(nearness.meaning[numbers].max()) - FAR)
-        return whole + MEANING * meaning + WORDING * float(nearness.wording[numbers].max())
+    def _best(self, values: Numbers, place: Place) -> float:
+        return max((float(values[number]) for number in self._answers.get(place, ())), default=0.0)
 
     def rows(self, index: Index, vector: Vectors) -> set[int]:
         """Return the positions of the passages that hold the answers to the nearest known questions."""
