@@ -271,20 +271,9 @@ def _cross_validate(
     row_fold = _dealt(y, settings.folds, random)
     label_fold = random.permutation(np.arange(count) % settings.folds) if count >= 4 else np.full(count, -1)
     outside_fold = random.permutation(np.arange(len(outside)) % settings.folds)
-    parts = [
-        pool.submit(
-            _hold_out,
-            examples,
-            y,
-            outside,
-            row_fold == fold,
-            label_fold[y] == fold,
-            outside_fold == fold,
-            settings,
-        )
-        for fold in range(settings.folds)
-    ]
-    return reduce(_HeldOut.plus, [part.result() for part in parts])
+    hold_out = partial(_hold_out, examples, y, outside, settings=settings)
+    hidden = [(row_fold == fold, label_fold[y] == fold, outside_fold == fold) for fold in range(settings.folds)]
+    return reduce(_HeldOut.plus, pool.map(lambda those: hold_out(*those), hidden))
 
 
 def _hold_out(
