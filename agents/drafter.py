@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from policies.folder import MOST_SENTENCES
 from policies.glossary import Glossary
 from policies.types import Abstention, Citation, Passage, Route, Sentence, Turn
 from tools.encoder.ports import Encoder, Vectors
@@ -25,11 +26,10 @@ from tools.models.mandate import Mandate
 from tools.results import quotable, says
 from tools.wording import words
 
-MOST_SENTENCES = 3
 CLOSE = 0.1
 """A sentence whose score is this near to the best one's is quoted with it."""
 CLOSE_KNOWN = 0.3
-"""The same where known questions speak for that sentence, which spreads the scores."""
+"""The same where known questions made it the best, which spreads the scores."""
 ENOUGH = 0.2
 """Below this probability that the passages answer, only a sentence that stands out is quoted."""
 LEAST = 1.4
@@ -129,31 +129,43 @@ def _chosen(evidence: Evidence, request: DraftRequest, enough: float) -> list[Ca
     nor stands out.
     """
     usable = [n for n, each in enumerate(evidence.candidates) if each.text not in request.rejected]
-    if not usable:
+    ranking = _ranking(evidence, usable, enough) if usable else None
+    if ranking is None:
         return []
-    best = max(usable, key=lambda n: evidence.scores[n])
-    if not _is_sure(evidence, best, enough):
-        return []
+    best = max(usable, key=lambda n: ranking.scores[n])
     document = _document(evidence.candidates[best], request)
     within = [n for n in usable if _document(evidence.candidates[n], request) == document]
     chosen = [best]
-    close = CLOSE_KNOWN if evidence.support[best] > 0 else CLOSE
-    for n in [*_as_good(evidence.scores, within, close), *_for_parts(evidence, within, best)]:
+    for n in [*_as_good(ranking, within), *_for_parts(ranking, within, best)]:
         if len(chosen) < MOST_SENTENCES and not _repeats(n, chosen, evidence.candidates):
             chosen.append(n)
     quoted = [evidence.candidates[n] for n in chosen]
     return sorted(quoted, key=lambda each: (request.passages[each.passage].start, each.sentence))
 
 
-def _is_sure(evidence: Evidence, best: int, enough: float) -> bool:
-    if evidence.support[best] > 0 and evidence.known_chance(best) >= enough:
-        return True
-    return _scores_enough(evidence, best, enough) or _stands_out(evidence, best, enough)
+@dataclass(frozen=True)
+class _Ranking:
+    """Scores by which the best sentence is surely an answer."""
+
+    scores: Numbers
+    parts: tuple[Numbers, ...]
+    close: float
+
+
+def _ranking(evidence: Evidence, usable: Sequence[int], enough: float) -> _Ranking | None:
+    """Return the scores with what known questions add if that makes them sure, else those without if they are."""
+    supported = evidence.supported
+    best = max(usable, key=lambda n: supported[n])
+    if evidence.answered[best] and evidence.known_chance(best) >= enough:
+        return _Ranking(supported, tuple(part + evidence.support for part in evidence.parts), CLOSE_KNOWN)
+    best = max(usable, key=lambda n: evidence.scores[n])
+    if _scores_enough(evidence, best, enough) or _stands_out(evidence, best, enough):
+        return _Ranking(evidence.scores, evidence.parts, CLOSE)
+    return None
 
 
 def _scores_enough(evidence: Evidence, best: int, enough: float) -> bool:
-    own = evidence.scores[best] - evidence.support[best]
-    return bool(own >= LEAST and evidence.probability >= enough)
+    return bool(evidence.scores[best] >= LEAST and evidence.probability >= enough)
 
 
 def _stands_out(evidence: Evidence, best: int, enough: float) -> bool:
@@ -162,18 +174,16 @@ def _stands_out(evidence: Evidence, best: int, enough: float) -> bool:
     return bool(evidence.similar[best] >= NEAR and evidence.chance(best) >= bar)
 
 
-def _as_good(scores: Numbers, within: Sequence[int], close: float) -> list[int]:
+def _as_good(ranking: _Ranking, within: Sequence[int]) -> list[int]:
     """Return the sentences that score nearly as well as the best one, best first."""
-    order = sorted(within, key=lambda n: -scores[n])
-    return [n for n in order if scores[n] >= scores[order[0]] - close]
+    order = sorted(within, key=lambda n: -ranking.scores[n])
+    return [n for n in order if ranking.scores[n] >= ranking.scores[order[0]] - ranking.close]
 
 
-def _for_parts(evidence: Evidence, within: Sequence[int], best: int) -> list[int]:
+def _for_parts(ranking: _Ranking, within: Sequence[int], best: int) -> list[int]:
     """Return the best sentence for each question of several that the best one of all leaves open."""
-    tops = [(part, max(within, key=lambda n: part[n])) for part in evidence.parts]
-    return [
-        n for part, n in tops if part[n] > part[best] + OPEN and evidence.scores[n] > evidence.scores[best] - FAR
-    ]
+    scores, tops = ranking.scores, [(part, max(within, key=lambda n: part[n])) for part in ranking.parts]
+    return [n for part, n in tops if part[n] > part[best] + OPEN and scores[n] > scores[best] - FAR]
 
 
 def _document(candidate: Candidate, request: DraftRequest) -> str:

@@ -22,7 +22,7 @@ from policies.types import Autonomy, Intent, Reason, Route, Turn
 from tools.classifier import Corpus, Guess, TextClassifier, fit_classifier
 from tools.encoder.ports import Encoder, Vectors
 from tools.known import NONE_KNOWN, KnownQuestions
-from tools.learned import Learned, lesson_key, load, save
+from tools.learned import lesson_key, load, save
 from tools.models.mandate import Mandate
 
 STRICTNESS = tuple(Autonomy)
@@ -119,16 +119,16 @@ class LocalRouter:
         if len(intents) < 2 or not all(intent.examples for intent in intents):
             raise ValueError("The router needs at least two intents, each with an example.")
         numbers = {intent.name: number for number, intent in enumerate(intents)}
-        further = [(numbers[name], text, vector) for name, text, vector in known.examples() if name in numbers]
-        examples = [(number, text) for number, intent in enumerate(intents) for text in intent.examples]
-        examples = [*((number, text) for number, text, _ in further), *examples]
+        further = [(numbers[each.intent], each) for each in known.examples() if each.intent in numbers]
+        own = [(number, text) for number, intent in enumerate(intents) for text in intent.examples]
         named = [(number, text) for number, intent in enumerate(intents) for text in _said_of(intent)]
-        taught = [*examples, *named]
-        learned = await _learned(taught, out_of_scope, encoder, cache, [vector for _, _, vector in further])
+        examples = [*((number, each.asked) for number, each in further), *own]
+        taught = [*((number, each.read) for number, each in further), *own, *named]
+        learned = await _learned(taught, out_of_scope, encoder, cache, [each.vector for _, each in further])
         return cls(
             intents=intents,
             examples=examples,
-            classifier=learned.classifier,
+            classifier=learned,
             encoder=encoder,
             fallback_queue=fallback_queue,
             settings=settings or RouterSettings(),
@@ -242,7 +242,7 @@ async def _learned(
     encoder: Encoder,
     cache: Path | None,
     encoded: Sequence[Vectors],
-) -> Learned:
+) -> TextClassifier:
     """Fit the classifier, or take what the cache has of the lesson; the first texts may be encoded already."""
     texts, labels = tuple(text for _, text in taught), [number for number, _ in taught]
     path = cache and cache / f"router-{lesson_key(encoder.id, texts, labels, outside)}.npz"
@@ -252,10 +252,9 @@ async def _learned(
     inside = Corpus(texts=texts, vectors=vectors[: len(texts)])
     beyond = Corpus(texts=tuple(outside), vectors=vectors[len(texts) :])
     fitted = await anyio.to_thread.run_sync(partial(fit_classifier, inside, labels, beyond))
-    learned = Learned(vectors=inside.vectors, classifier=fitted)
     if path:
-        await anyio.to_thread.run_sync(save, path, learned)
-    return learned
+        await anyio.to_thread.run_sync(save, path, fitted)
+    return fitted
 
 
 def _strictest(

@@ -378,8 +378,8 @@ async def build_team(
     guards = Rails(opened, assistant.bindings)
     known = await learn_questions(assistant, encoder, cache)
     index = await knowledge.index()
-    if index.version and (missing := known.unsaid(index)):
-        log.warning("%d answers of known questions stand in no document; ask `handrail doctor`", len(missing))
+    if index.version and (missing := await anyio.to_thread.run_sync(known.unsaid, index)):
+        log.warning("%d sentences that answer known questions are not said; ask `handrail doctor`", len(missing))
     drafter = LocalDrafter(
         encoder,
         stored_vectors(knowledge),

@@ -52,8 +52,8 @@ def note_version(tx: Tx, assistant: Assistant, principal: Principal) -> bool:
 def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Return a unified diff of an assistant's files."""
     lines: list[str] = []
-    for name in after:
-        old, new = before.get(name, "").splitlines(), after[name].splitlines()
+    for name in dict.fromkeys([*after, *before]):
+        old, new = before.get(name, "").splitlines(), after.get(name, "").splitlines()
         lines += difflib.unified_diff(old, new, f"before/{name}", f"after/{name}", lineterm="")
     return "\n".join(lines)
 
@@ -96,7 +96,8 @@ class Teams:
             log.warning("the version %s was never noted; its runs end on the present one", version)
             return self.own
         try:
-            return await self.hire(assistant_of(self._folder, files, self.guards))
+            assistant = await anyio.to_thread.run_sync(assistant_of, self._folder, files, self.guards)
+            return await self.hire(assistant)
         except ConfigError as error:
             log.warning(
                 "the version %s can't be read any more; its runs end on the present one: %s", version, error

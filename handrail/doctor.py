@@ -137,7 +137,7 @@ def _questions(settings: Settings) -> str:
     more = f"; and {len(missing) - MOST_SHOWN} more." if len(missing) > MOST_SHOWN else ""
     return (
         f"{WARNING}{assistant.folder / QUESTIONS}: the documents do not say {shown}{more} "
-        "Write the sentences as `handrail search` shows them."
+        "Write them as an answer quotes them: without markup, a table's row as `Column: value; ...`."
     )
 
 

@@ -51,7 +51,7 @@ __all__ = [
 
 
 MOST_SENTENCES = 3
-"""How many sentences of a document may answer one question."""
+"""How many sentences of a document may answer one question, known or new."""
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
@@ -319,7 +319,7 @@ class QuestionEntry(Strict):
     document: Line
     """Its path in the folder of knowledge."""
     answer: Annotated[list[Line], Field(min_length=1, max_length=MOST_SENTENCES)]
-    """The sentences that answer, as ``handrail search`` shows them."""
+    """Word for word as an answer quotes them: without markup, a table's row as ``Column: value; ...``."""
     asked: Annotated[list[Line], Field(min_length=1)]
     intent: Name | None = None
     """The intent that they are further examples of."""

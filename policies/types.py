@@ -198,8 +198,9 @@ class KnownQuestion:
 
     document: str
     answer: tuple[str, ...]
-    """Whole sentences, word for word as they are quoted."""
+    """Whole sentences, word for word as they are quoted; at least one."""
     asked: tuple[str, ...]
+    """At least one way of asking."""
     intent: str | None = None
     """The intent that such questions belong to, of which they are examples then."""
 

@@ -33,18 +33,22 @@ MODELS: dict[str, type[AssistantFile | IntentsFile | PolicyFile]] = {
 """The files that a folder must have."""
 QUESTIONS = "questions.yaml"
 FILES: dict[str, type[BaseModel]] = {**MODELS, QUESTIONS: QuestionsFile}
-"""All that a folder may have, but for Python files."""
+"""Its YAML files, with those it may do without."""
 _COPY = "Write it; `handrail init NEW_FOLDER` makes one to copy from."
 
 
-class _Loader(yaml.CSafeLoader):
+# PyYAML may have been built without the parser in C, which takes a twentieth of the time.
+_Fastest: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Fastest):  # type: ignore[misc]
     """YAML in which only true and false are booleans: a bare ``on``, ``off``, ``yes`` or ``no`` is a word."""
 
 
 _BOOLEAN = "tag:yaml.org,2002:bool"
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
@@ -234,8 +238,9 @@ def _text(path: Path) -> str:
 def parse_yaml(path: Path, text: str, model: type[M]) -> M:
     """Parse YAML into a model; ``ConfigError`` names file, line, field and remedy."""
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        data = yaml.load(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        data = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         problem = getattr(error, "problem", None) or str(error)

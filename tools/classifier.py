@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.int_]
 _WORD = re.compile(r"\w+")
 FITS_AT_ONCE = 2
-"""What they share of the time is outside of Python, so a second core halves it."""
+"""Most of a fit runs outside of Python, so two at once use two cores."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,27 +88,39 @@ class Evidence:
 
     candidates: tuple[Candidate, ...]
     scores: Numbers
+    """By question and passages alone."""
     probability: float
     """That the passages answer the question, 0 to 1."""
     similar: Numbers
     """Similarity of each sentence to the whole question."""
     support: Numbers
-    """What of each score comes from known questions."""
+    """What known questions add to each score."""
+    answered: NDArray[np.bool_]
+    """Whether each sentence answered a known question like this one."""
     parts: tuple[Numbers, ...] = ()
     """Scores for each question of a message that has several parts."""
 
+    @property
+    def supported(self) -> Numbers:
+        """The scores with what known questions add."""
+        return self.scores + self.support
+
     def chance(self, chosen: int) -> float:
         """Return the probability that a sentence answers: it is near the question, and stands out among all."""
-        return _logistic(RIGHT[0] * self._share(chosen) + RIGHT[1] * float(self.similar[chosen]) + RIGHT_BIAS)
+        share = _share(self.scores, chosen)
+        return _logistic(RIGHT[0] * share + RIGHT[1] * float(self.similar[chosen]) + RIGHT_BIAS)
 
     def known_chance(self, chosen: int) -> float:
-        """Return the probability that a sentence answers: such questions are known, and it stands out."""
-        return _logistic(KNOWN[0] * self._share(chosen) + KNOWN[1] * float(self.support[chosen]) + KNOWN_BIAS)
+        """Return the probability that a sentence answers: it answered questions like this, and stands out."""
+        if not self.answered[chosen]:
+            return 0.0
+        share = _share(self.supported, chosen)
+        return _logistic(KNOWN[0] * share + KNOWN[1] * float(self.support[chosen]) + KNOWN_BIAS)
 
-    def _share(self, chosen: int) -> float:
-        """Return the logarithm of a sentence's share among all."""
-        rivals = np.exp(SHARPNESS * (self.scores - self.scores[chosen]))
-        return -math.log(float(rivals.sum()))
+
+def _share(scores: Numbers, chosen: int) -> float:
+    """Return the logarithm of a sentence's share among all."""
+    return -math.log(float(np.exp(SHARPNESS * (scores - scores[chosen])).sum()))
 
 
 @dataclass(frozen=True)
@@ -163,25 +175,33 @@ def weigh(
     candidates = sentences_of(passages)
     if not candidates:
         nothing = np.zeros(0, np.float32)
-        return Evidence(candidates=(), scores=nothing, probability=0.0, similar=nothing, support=nothing)
+        return Evidence(
+            candidates=(),
+            scores=nothing,
+            probability=0.0,
+            similar=nothing,
+            support=nothing,
+            answered=np.zeros(0, np.bool_),
+        )
     features = features_of(asking, passages, vectors)
-    support = _support(asking, passages, candidates, known)
-    scores = features @ WEIGHTS + support
+    support, answered = _support(asking, passages, candidates, known)
+    scores = features @ WEIGHTS
     return Evidence(
         candidates=candidates,
         scores=scores,
         probability=probability_of(asking, passages, vectors),
         similar=features[:, FEATURES.index("whole")],
         support=support,
+        answered=answered,
         parts=_part_scores(asking, passages, vectors, scores),
     )
 
 
 def _support(
     asking: Asking, passages: Sequence[Passage], candidates: Sequence[Candidate], known: KnownQuestions
-) -> Numbers:
+) -> tuple[Numbers, NDArray[np.bool_]]:
     if not known:
-        return np.zeros(len(candidates), np.float32)
+        return np.zeros(len(candidates), np.float32), np.zeros(len(candidates), np.bool_)
     places = [(passages[each.passage].document, each.text) for each in candidates]
     return known.support(known.near(asking.text, asking.vectors[0]), places)
 

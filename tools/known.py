@@ -13,10 +13,9 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import anyio.to_thread
 import numpy as np
@@ -28,7 +27,7 @@ from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge.chunking import chunk
 from tools.knowledge.documents import Unreadable
 from tools.knowledge.folder import sources
-from tools.knowledge.index import Also, Index
+from tools.knowledge.index import Index
 from tools.knowledge.ports import Retriever, SearchResult
 from tools.knowledge.quoting import quote
 from tools.wording import words
@@ -50,6 +49,19 @@ FOUND = 4
 
 
 @dataclass(frozen=True, kw_only=True)
+class Example:
+    """One way of asking a known question that belongs to an intent."""
+
+    intent: str
+    asked: str
+    """As its author wrote it."""
+    read: str
+    """With the documents' words besides, as customers' questions are read."""
+    vector: Vectors
+    """Of what is read."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Nearness:
     """How near one question is to the known ones."""
 
@@ -61,18 +73,16 @@ class Nearness:
     """Similarity to each way of asking."""
 
 
-class _Searching(Protocol):
-    async def search(
-        self, query: str, *, audience: Audience, limit: int = 8, also: Also | None = None
-    ) -> SearchResult: ...
-
-
 class KnownQuestions:
     """The known questions of one assistant, ready to be compared; there may be none."""
 
-    def __init__(self, questions: Sequence[KnownQuestion] = (), vectors: Vectors | None = None) -> None:
+    def __init__(
+        self, questions: Sequence[KnownQuestion] = (), read: Sequence[str] = (), vectors: Vectors | None = None
+    ) -> None:
+        """Take each question with how its ways of asking are read, one after the other, and their vectors."""
         self.questions = tuple(questions)
-        self._texts = [text for each in self.questions for text in each.asked]
+        """As they were written."""
+        self._texts = tuple(read)
         self._vectors = np.zeros((0, 1), np.float32) if vectors is None else vectors
         self._starts = np.cumsum([0, *(len(each.asked) for each in self.questions)])[:-1]
         self._answers: dict[Place, list[int]] = defaultdict(list)
@@ -83,7 +93,7 @@ class KnownQuestions:
         self.documents = frozenset(self._of_document)
         """The documents that questions are known to."""
         self._lexicon = _Lexicon(self._texts)
-        self._rows: tuple[str, dict[Place, int]] = ("", {})
+        self._rows: tuple[Index | None, dict[Place, int]] = (None, {})
 
     @classmethod
     async def learn(
@@ -97,77 +107,82 @@ class KnownQuestions:
 
         With ``cache``, the vectors are kept in that folder and the same questions are not encoded twice.
         """
-        read = [replace(each, asked=tuple(map(glossary.expand, each.asked))) for each in questions]
-        texts = [text for each in read for text in each.asked]
-        return cls(read, await _encoded(texts, encoder, cache)) if texts else cls()
+        asked = [text for each in questions for text in each.asked]
+        if not asked:
+            return cls()
+        read = await anyio.to_thread.run_sync(lambda: [glossary.expand(text) for text in asked])
+        vectors = await _encoded(read, encoder, cache)
+        return await anyio.to_thread.run_sync(cls, questions, read, vectors)
 
     def __bool__(self) -> bool:
         return bool(self.questions)
 
-    def examples(self) -> Iterator[tuple[str, str, Vectors]]:
-        """Yield each way of asking with the intent that it belongs to, where one is named, and its vector."""
-        intents = [each.intent for each in self.questions for _ in each.asked]
-        for intent, text, vector in zip(intents, self._texts, self._vectors, strict=True):
+    def examples(self) -> Iterator[Example]:
+        """Yield each way of asking a question that names its intent."""
+        ways = ((each.intent, asked) for each in self.questions for asked in each.asked)
+        for (intent, asked), read, vector in zip(ways, self._texts, self._vectors, strict=True):
             if intent is not None:
-                yield intent, text, vector
+                yield Example(intent=intent, asked=asked, read=read, vector=vector)
 
     def near(self, text: str, vector: Vectors) -> Nearness:
-        """Compare a question, as the glossary reads it, with all known ones."""
+        """Compare a question, as the glossary reads it, with all known ones, of which there must be some."""
         similar = self._vectors @ vector
         return Nearness(
-            meaning=np.maximum.reduceat(similar, self._starts),
+            meaning=self._nearest(similar),
             wording=np.maximum.reduceat(self._lexicon.shared(text), self._starts),
             similar=similar,
         )
 
-    def support(self, nearness: Nearness, places: Sequence[Place]) -> Numbers:
-        """Return what the known questions add to the score of each sentence."""
+    def support(self, nearness: Nearness, places: Sequence[Place]) -> tuple[Numbers, NDArray[np.bool_]]:
+        """Return what the known questions add to the score of each sentence, and which answered one like this."""
         documents = self.documents.intersection(document for document, _ in places)
         whole = {each: DOCUMENT * _of_the_best(nearness.similar[self._of_document[each]]) for each in documents}
-        meaning = MEANING * np.maximum(0.0, nearness.meaning - FAR)
-        return np.array(
-            [
-                whole.get(place[0], 0.0)
-                + self._best(meaning, place)
-                + WORDING * self._best(nearness.wording, place)
-                for place in places
-            ],
-            np.float32,
-        )
+        meaning = np.array([self._best(nearness.meaning, place) for place in places], np.float32)
+        meaning = np.maximum(meaning - FAR, 0)
+        wording = np.array([self._best(nearness.wording, place) for place in places], np.float32)
+        around = np.array([whole.get(document, 0.0) for document, _ in places], np.float32)
+        return around + MEANING * meaning + WORDING * wording, meaning > 0
 
     def _best(self, values: Numbers, place: Place) -> float:
         return max((float(values[number]) for number in self._answers.get(place, ())), default=0.0)
+
+    def _nearest(self, similar: Numbers) -> Numbers:
+        return np.asarray(np.maximum.reduceat(similar, self._starts))
 
     def rows(self, index: Index, vector: Vectors) -> set[int]:
         """Return the positions of the passages that hold the answers to the nearest known questions."""
         if not self:
             return set()
-        meaning = np.maximum.reduceat(self._vectors @ vector, self._starts)
-        where = self._places(index)
-        near = np.argsort(-meaning, kind="stable")[:FOUND]
-        places = [(self.questions[n].document, text) for n in near for text in self.questions[n].answer]
-        return {where[place] for place in places if place in where}
+        meaning, where = self._nearest(self._vectors @ vector), self._places(index)
+        near = (number for number in np.argsort(-meaning, kind="stable") if meaning[number] > FAR)
+        held = ([where.get((each.document, text)) for text in each.answer] for each in map(self._question, near))
+        whole = ({row for row in rows if row is not None} for rows in held if None not in rows)
+        return set().union(*islice(whole, FOUND))
+
+    def _question(self, number: int) -> KnownQuestion:
+        return self.questions[number]
 
     def unsaid(self, index: Index) -> list[Place]:
-        """Return the sentences that answer but do not stand in the documents, so that they can't be quoted."""
+        """Return the sentences that answer but stand in no document for customers: they can't be quoted."""
         return unsaid(self.questions, self._places(index))
 
-    def over(self, retriever: _Searching) -> Retriever:
+    def over(self, retriever: Retriever) -> Knowing:
         """Return a retriever that also finds where the nearest known questions have their answers."""
-        return _Knowing(retriever, self)
+        return Knowing(retriever, self)
 
     def _places(self, index: Index) -> dict[Place, int]:
-        version, known = self._rows
-        if version != index.version:
+        of, known = self._rows
+        if of is not index:
             known = dict(self._find(index.passages))
-            self._rows = (index.version, known)
+            self._rows = (index, known)
         return known
 
     def _find(self, passages: Sequence[Passage]) -> Iterator[tuple[Place, int]]:
         for row, passage in enumerate(passages):
-            if passage.document in self.documents:
+            if passage.document in self.documents and passage.audience == "customer":
                 for start, end in passage.sentences:
-                    yield (passage.document, quote(passage.text, start, end)), row
+                    if (place := (passage.document, quote(passage.text, start, end))) in self._answers:
+                        yield place, row
 
 
 def unsaid(questions: Sequence[KnownQuestion], said: Container[Place]) -> list[Place]:
@@ -177,24 +192,30 @@ def unsaid(questions: Sequence[KnownQuestion], said: Container[Place]) -> list[P
 
 
 def said_in(folder: Path) -> set[Place]:
-    """Return all sentences of a knowledge folder, as they are quoted; a file that can't be read says nothing.
+    """Return all sentences for customers of a knowledge folder, as they are quoted.
+
+    A file that can't be read says nothing.
 
     Raises ``ConfigError`` if there is no such folder.
     """
     said: set[Place] = set()
     for source in sources(folder):
         with suppress(Unreadable):
-            for piece in chunk(source.load()):
+            document = source.load()
+            for piece in chunk(document) if document.audience == "customer" else ():
                 said.update((source.path, quote(piece.text, start, end)) for start, end in piece.sentences)
     return said
 
 
 @dataclass(frozen=True)
-class _Knowing:
-    retriever: _Searching
+class Knowing:
+    """A retriever that looks where the nearest known questions have their answers, too."""
+
+    retriever: Retriever
     known: KnownQuestions
 
     async def search(self, query: str, *, audience: Audience, limit: int = 8) -> SearchResult:
+        """Return ``limit`` passages, and after them those of up to ``FOUND`` known answers."""
         return await self.retriever.search(query, audience=audience, limit=limit, also=self.known.rows)
 
 
@@ -239,12 +260,20 @@ def _of_the_best(similar: Numbers) -> float:
 async def _encoded(texts: Sequence[str], encoder: Encoder, cache: Path | None) -> Vectors:
     lesson = hashlib.sha256(json.dumps([encoder.id, *texts]).encode()).hexdigest()[:32]
     path = cache and cache / f"known-{lesson}.npy"
-    if path and path.is_file():
-        return await anyio.to_thread.run_sync(partial(np.load, path, allow_pickle=False))
+    if path and (kept := await anyio.to_thread.run_sync(_kept, path)) is not None and len(kept) == len(texts):
+        return kept
     vectors = await encoder.encode(texts)
     if path:
         await anyio.to_thread.run_sync(_keep, path, vectors)
     return vectors
+
+
+def _kept(path: Path) -> Vectors | None:
+    """Return what ``_keep`` wrote, or None if there is no such file or it can't be read."""
+    try:
+        return np.asarray(np.load(path, allow_pickle=False), np.float32)
+    except (OSError, ValueError, EOFError):
+        return None
 
 
 def _keep(path: Path, vectors: Vectors) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,15 +15,6 @@ import numpy as np
 
 from tools import classifier
 from tools.classifier import ClassifierSettings, LinearModel, ScopedModel, TextClassifier
-from tools.encoder.ports import Vectors
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learned:
-    """A fitted classifier with the vectors that it was fitted on."""
-
-    vectors: Vectors
-    classifier: TextClassifier
 
 
 def lesson_key(encoder: str, texts: Sequence[str], labels: Sequence[int], outside: Sequence[str]) -> str:
@@ -33,7 +24,7 @@ def lesson_key(encoder: str, texts: Sequence[str], labels: Sequence[int], outsid
     return hashlib.sha256(lesson.encode()).hexdigest()[:32]
 
 
-def load(path: Path) -> Learned | None:
+def load(path: Path) -> TextClassifier | None:
     """Return what ``save`` wrote, or None if there is no such file or it can't be read."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -42,17 +33,16 @@ def load(path: Path) -> Learned | None:
         return None
 
 
-def save(path: Path, learned: Learned) -> None:
+def save(path: Path, fitted: TextClassifier) -> None:
     """Write the file at once or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
     with scratch.open("wb") as file:
-        np.savez(file, **_packed(learned))
+        np.savez(file, **_packed(fitted))
     scratch.replace(path)
 
 
-def _packed(learned: Learned) -> dict[str, Any]:
-    fitted = learned.classifier
+def _packed(fitted: TextClassifier) -> dict[str, Any]:
     labels = fitted.model.labels
     plain = {
         "vocabulary": labels.vocabulary,
@@ -61,7 +51,6 @@ def _packed(learned: Learned) -> dict[str, Any]:
         "curve": [fitted.temperature, fitted.slope, fitted.intercept],
     }
     arrays = {
-        "vectors": learned.vectors,
         "examples": fitted.model.examples,
         "vector_weights": labels.vector_weights,
         "word_weights": labels.word_weights,
@@ -72,7 +61,7 @@ def _packed(learned: Learned) -> dict[str, Any]:
     return arrays if fitted.model.outside is None else {**arrays, "outside": fitted.model.outside}
 
 
-def _unpacked(arrays: dict[str, Any]) -> Learned:
+def _unpacked(arrays: dict[str, Any]) -> TextClassifier:
     plain = json.loads(str(arrays["plain"]))
     temperature, slope, intercept = plain["curve"]
     labels = LinearModel(
@@ -89,5 +78,4 @@ def _unpacked(arrays: dict[str, Any]) -> Learned:
         examples=arrays["examples"],
         settings=ClassifierSettings(**plain["settings"]),
     )
-    fitted = TextClassifier(model=model, temperature=temperature, slope=slope, intercept=intercept)
-    return Learned(vectors=arrays["vectors"], classifier=fitted)
+    return TextClassifier(model=model, temperature=temperature, slope=slope, intercept=intercept)

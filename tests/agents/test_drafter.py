@@ -241,6 +241,19 @@ async def test_a_known_answer_that_the_document_no_longer_gives_is_not_quoted() 
     assert [type(item) for item in found] == [Abstention]
 
 
+async def test_a_document_is_not_quoted_for_a_known_answer_that_it_no_longer_gives() -> None:
+    text = "Standard parcels to Canada take nine days. Orders over fifty dollars ship free."
+    stale = replace(KNOWN, answer=("Fuel is sent there in summer.",))
+    asked = request(KNOWN.asked[0], [passage(text, "Canada")])
+    assert [type(item) for item in await drafted(asked, await knowing(stale))] == [Abstention]
+
+
+async def test_a_known_question_takes_nothing_away() -> None:
+    asked = request("how much is standard shipping to Canada?")
+    unlike = replace(KNOWN, asked=("how much fuel to canada",))
+    assert await drafted(asked, await knowing(unlike)) == await drafted(asked)
+
+
 async def test_a_known_answer_that_a_check_refused_is_not_quoted_again() -> None:
     found = await drafted(request(TORONTO, rejected=KNOWN.answer), await knowing(KNOWN))
     assert [type(item) for item in found] == [Abstention]

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from tools.encoder.fake import HashingEncoder
+from tools.encoder.ports import Vectors
 from tools.knowledge.base import open_knowledge
 from tools.knowledge.fake import InMemoryRetriever
+from tools.knowledge.index import Index
 from tools.knowledge.ports import Retriever
 from tools.storage.database import open_database
 
@@ -80,6 +82,22 @@ async def test_customers_never_see_a_document_for_staff(open_retriever: Open) ->
     assert {passage.document for passage in customer.passages} == {"returns.md", "shipping.txt", "gifts.html"}
     assert staff.passages[0].document == "staff/limits.md"
     assert {passage.document for passage in staff.passages} == set(FILES)
+
+
+async def test_passages_that_are_named_follow_those_that_are_found(open_retriever: Open) -> None:
+    def all_of_them(index: Index, vector: Vectors) -> range:
+        assert vector.shape == (index.vectors.shape[1],)
+        return range(len(index.passages))
+
+    asked = "what does a return label cost"
+    async with open_retriever(FILES) as retriever:
+        alone = await retriever.search(asked, audience="customer", limit=1)
+        found = await retriever.search(asked, audience="customer", limit=1, also=all_of_them)
+        every = await retriever.search(asked, audience="customer", limit=50)
+
+    assert found.passages == every.passages
+    assert found.passages[:1] == alone.passages
+    assert "staff/limits.md" not in {passage.document for passage in found.passages}
 
 
 async def test_each_sentence_has_a_unit_vector(open_retriever: Open) -> None:

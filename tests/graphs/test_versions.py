@@ -23,7 +23,7 @@ from graphs.fakes import (
 from graphs.settings import Settings
 from graphs.team import Team
 from graphs.versions import WORKSPACE_STREAM as STREAM
-from graphs.versions import note_version
+from graphs.versions import difference, note_version
 from policies.types import JSON, Autonomy
 from tests.journeys.shop import FILES
 from tools.assistants import Assistant, load_assistant
@@ -124,6 +124,11 @@ async def test_a_change_is_a_decision_that_shows_the_difference(place: Place) ->
         "-limits: {message_characters: 400}",
         "+limits: {message_characters: 300}",
     ]
+
+
+def test_the_difference_shows_a_file_that_is_gone() -> None:
+    gone = difference({"a.yaml": "a: 1", "questions.yaml": "questions: []"}, {"a.yaml": "a: 1"})
+    assert gone.splitlines()[0::3] == ["--- before/questions.yaml", "-questions: []"]
 
 
 async def test_processes_that_start_at_once_note_it_once(place: Place) -> None:

@@ -183,6 +183,7 @@ def test_the_doctor_names_what_answers_known_questions_and_is_said_no_more(tmp_p
     assert done.exit_code == 0
     told = (
         f"! {folder / 'questions.yaml'}: the documents do not say opening-hours.md: “What you write after 5 pm is "
-        "answered on the next weekday.” Write the sentences as `handrail search` shows them."
+        "answered on the next weekday.” Write them as an answer quotes them: without markup, a table's row as "
+        "`Column: value; ...`."
     )
     assert told in done.stdout.splitlines()

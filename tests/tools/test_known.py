@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio.to_thread
 import numpy as np
 import pytest
 
@@ -41,7 +42,7 @@ async def learn(
 
 async def support(known: KnownQuestions, asked: str, *places: tuple[str, str]) -> list[float]:
     vector = (await HashingEncoder().encode([asked]))[0]
-    return [round(float(each), 2) for each in known.support(known.near(asked, vector), places)]
+    return [round(float(each), 2) for each in known.support(known.near(asked, vector), places)[0]]
 
 
 async def test_what_answered_a_question_like_it_is_supported_most() -> None:
@@ -59,14 +60,14 @@ async def test_a_question_like_none_is_supported_by_nothing() -> None:
 async def test_questions_are_read_with_the_documents_words() -> None:
     glossary = Glossary.of({"cleaning charge": ["filthy"]})
     known = await learn(glossary=glossary)
-    assert [text for _, text, _ in known.examples()] == [
-        "do i pay extra if it comes back filthy cleaning charge",
-        "what if the kids leave it covered in dirt",
+    assert [(each.asked, each.read) for each in known.examples()] == [
+        ("do i pay extra if it comes back filthy", "do i pay extra if it comes back filthy cleaning charge"),
+        ("what if the kids leave it covered in dirt", "what if the kids leave it covered in dirt"),
     ]
 
 
 async def test_only_questions_that_name_an_intent_are_its_examples() -> None:
-    found = [(intent, text) for intent, text, _ in (await learn()).examples()]
+    found = [(each.intent, each.asked) for each in (await learn()).examples()]
     assert found == [("rental", text) for text in QUESTIONS[0].asked]
 
 
@@ -109,17 +110,48 @@ async def test_the_same_questions_are_encoded_once(tmp_path: Path) -> None:
     first = await KnownQuestions.learn(QUESTIONS, encoder, Glossary(), tmp_path)
     again = await KnownQuestions.learn(QUESTIONS, encoder, Glossary(), tmp_path)
     other = await KnownQuestions.learn(QUESTIONS[:1], encoder, Glossary(), tmp_path)
-    vectors = [np.stack([vector for _, _, vector in each.examples()]) for each in (first, again, other)]
+    vectors = [np.stack([example.vector for example in each.examples()]) for each in (first, again, other)]
     assert Counting.asked == 2
     assert (vectors[0] == vectors[1]).all()
     assert (vectors[0] == vectors[2]).all()
+
+
+async def test_a_damaged_file_of_vectors_is_written_anew(tmp_path: Path) -> None:
+    first = await learn(cache=tmp_path)
+    file = await anyio.to_thread.run_sync(lambda: next(tmp_path.iterdir()))
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:100], b"not an array"):
+        file.write_bytes(damaged)
+        again = await learn(cache=tmp_path)
+        assert [each.vector.tolist() for each in again.examples()] == [
+            each.vector.tolist() for each in first.examples()
+        ]
+        assert file.read_bytes() == whole
+
+
+async def test_questions_that_are_unlike_or_out_of_date_bring_no_passage_along() -> None:
+    stale = KnownQuestion(document="rental.md", answer=("It is free.",), asked=("is a tent free",))
+    known = (await learn(QUESTIONS[0], stale)).over(InMemoryRetriever(FILES))
+    for asked in ("zebra", "is a tent free"):
+        found = await known.search(asked, audience="customer", limit=1)
+        assert len(found.passages) == 1
+
+
+async def test_each_index_has_its_own_places() -> None:
+    known, asked = await learn(QUESTIONS[0]), "do i pay extra if it comes back filthy"
+    before = await known.over(InMemoryRetriever(FILES)).search(asked, audience="customer", limit=1)
+    moved = {"a.md": "# A\n\nNothing here.\n", **FILES}
+    after = await known.over(InMemoryRetriever(moved)).search(asked, audience="customer", limit=1)
+    assert [FEE in found.passages[-1].text for found in (before, after)] == [True, True]
 
 
 def test_a_sentence_that_no_document_says_is_told(tmp_path: Path) -> None:
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "broken.pdf").write_bytes(b"no PDF")
+    (tmp_path / "staff.md").write_text("---\naudience: staff\n---\n\n# Staff\n\nIt is $30.\n")
     said = said_in(tmp_path)
+    assert {document for document, _ in said} == set(FILES)
     assert {("rental.md", FEE), ("rental.md", REST)} <= said
     changed = KnownQuestion(document="rental.md", answer=(FEE, "It is $30."), asked=("how much",))
     elsewhere = KnownQuestion(document="stores.md", answer=(FEE,), asked=("how much",))

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from policies.types import Audience, Passage
 from tools.encoder.ports import Vectors
+from tools.knowledge.index import Also
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,10 @@ class SearchResult:
 class Retriever(Protocol):
     """Finds the passages that bear on a question."""
 
-    async def search(self, query: str, *, audience: Audience, limit: int = 8) -> SearchResult:
-        """Return at most ``limit`` passages that this audience may read.
+    async def search(
+        self, query: str, *, audience: Audience, limit: int = 8, also: Also | None = None
+    ) -> SearchResult:
+        """Return at most ``limit`` passages that this audience may read, and after them those that ``also`` names.
 
         Customers are only ever given documents for customers; staff are given all. A vector store that does not
         answer is done without, and the result says so.

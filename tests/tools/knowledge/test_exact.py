@@ -87,13 +87,15 @@ async def test_a_server_that_hangs_costs_one_question_in_a_while_its_patience(
     asked = await search(knowledge)
     server.freeze()
     try:
-        began = time.perf_counter()
-        without = [await search(knowledge) for _ in range(3)]
-        seconds = time.perf_counter() - began
+        without, seconds = [], []
+        for _ in range(3):
+            began = time.perf_counter()
+            without.append(await search(knowledge))
+            seconds.append(time.perf_counter() - began)
     finally:
         server.thaw()
     assert [each.passages for each in without] == [asked.passages] * 3
-    assert 0.3 <= seconds < 3 * 0.3
+    assert seconds[0] >= 0.3 > min(seconds[1:])
 
 
 async def test_exact_search_finds_the_nearest_of_each_part(knowledge: Knowledge) -> None:
