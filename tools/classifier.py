@@ -141,7 +141,8 @@ class ScopedModel:
 
     def similar(self, corpus: Corpus) -> Vectors:
         """Return shape (texts, examples)."""
-        result: Vectors = corpus.vectors @ self.examples.T
+        # This way round it takes two thirds of the time for a few texts.
+        result: Vectors = (self.examples @ corpus.vectors.T).T
         return result
 
     def scope(self, corpus: Corpus, logits: Array, similar: Vectors) -> Array:

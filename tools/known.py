@@ -44,7 +44,7 @@ MEANING, WORDING, DOCUMENT = 1.6, 1.75, 0.65
 question that it answers, the words shared with one, and the similarity above ``FAR`` of its document's nearest."""
 NEAREST = 3
 """Of so many of a document's questions the similarity is the mean."""
-FOUND = 4
+FOUND = 2
 """The passages of so many answers are looked at beside those that search finds."""
 
 
