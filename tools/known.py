@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -89,7 +89,7 @@ class KnownQuestions:
         for number, each in enumerate(self.questions):
             for sentence in each.answer:
                 self._answers[each.document, sentence].append(number)
-        self._of_document = _grouped([each.document for each in self.questions for _ in each.asked])
+        self._of_document = _grouped(enumerate(each.document for each in self.questions for _ in each.asked))
         self.documents = frozenset(self._of_document)
         """The documents that questions are known to."""
         self._lexicon = _Lexicon(self._texts)
@@ -154,13 +154,10 @@ class KnownQuestions:
         if not self:
             return set()
         meaning, where = self._nearest(self._vectors @ vector), self._places(index)
-        near = (number for number in np.argsort(-meaning, kind="stable") if meaning[number] > FAR)
-        held = ([where.get((each.document, text)) for text in each.answer] for each in map(self._question, near))
+        near = (self.questions[n] for n in np.argsort(-meaning, kind="stable") if meaning[n] > FAR)
+        held = ([where.get((each.document, text)) for text in each.answer] for each in near)
         whole = ({row for row in rows if row is not None} for rows in held if None not in rows)
         return set().union(*islice(whole, FOUND))
-
-    def _question(self, number: int) -> KnownQuestion:
-        return self.questions[number]
 
     def unsaid(self, index: Index) -> list[Place]:
         """Return the sentences that answer but stand in no document for customers: they can't be quoted."""
@@ -229,11 +226,7 @@ class _Lexicon:
         self._weights = {word: math.log(1 + self._count / (n + 0.5)) ** 2 for word, n in spread.items()}
         self._unknown = math.log(1 + self._count / 0.5) ** 2
         self._lengths = np.sqrt([sum(self._weights[word] for word in each) or 1.0 for each in read])
-        rows: dict[str, list[int]] = defaultdict(list)
-        for row, each in enumerate(read):
-            for word in each:
-                rows[word].append(row)
-        self._rows = {word: np.array(held, np.intp) for word, held in rows.items()}
+        self._rows = _grouped((row, word) for row, each in enumerate(read) for word in each)
 
     def shared(self, text: str) -> Numbers:
         """Return the cosine of a text with each, 0 to 1; a word counts once."""
@@ -245,9 +238,9 @@ class _Lexicon:
         return (found / (self._lengths * length)).astype(np.float32)
 
 
-def _grouped(names: Sequence[str]) -> dict[str, Rows]:
+def _grouped(named: Iterable[tuple[int, str]]) -> dict[str, Rows]:
     rows: dict[str, list[int]] = defaultdict(list)
-    for row, name in enumerate(names):
+    for row, name in named:
         rows[name].append(row)
     return {name: np.array(held, np.intp) for name, held in rows.items()}
 

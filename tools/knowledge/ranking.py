@@ -72,8 +72,8 @@ def rank(
     meaning = (1 - SENTENCE_WEIGHT) * similarity + SENTENCE_WEIGHT * _best_sentences(index, rows, vectors)
     scores = combine(meaning, lexical, ceilings)
     order = np.argsort(-scores, kind="stable")
-    order = np.r_[order[:limit], [i for i in order[limit:] if rows[i] in further]].astype(np.intp)
-    return [(int(rows[i]), float(scores[i]), float(similarity[0, i])) for i in order]
+    best = [*order[:limit], *(i for i in order[limit:] if rows[i] in further)]
+    return [(int(rows[i]), float(scores[i]), float(similarity[0, i])) for i in best]
 
 
 def combine(meaning: Scores, lexical: Scores, ceilings: Scores) -> Scores:
