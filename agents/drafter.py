@@ -10,7 +10,7 @@ import numpy as np
 from policies.folder import MOST_SENTENCES
 from policies.glossary import Glossary
 from policies.types import Abstention, Citation, Passage, Route, Sentence, Turn
-from tools.encoder.ports import Encoder, Vectors
+from tools.encoder.ports import Encoder, Vectors, matching
 from tools.evidence import (
     NO_GLOSSARY,
     Candidate,
@@ -63,7 +63,7 @@ class DraftRequest:
 class LocalDrafter:
     """Quotes the sentences that answer best, word for word; no language model.
 
-    ``vectors_of`` saves encoding the passages' sentences again; ``design/drafter.md`` has the figures.
+    ``vectors_of`` (``tools.evidence.stored_matching``) saves encoding the passages' sentences again; ``design/drafter.md`` has the figures.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class LocalDrafter:
         lacking = [passage for passage in passages if passage.id not in found]
         texts = [each.text for each in sentences_of(lacking)]
         if texts:
-            rows = await self._encoder.encode(texts)
+            rows = await matching(self._encoder, texts)
             cuts = np.cumsum([len(passage.sentences) for passage in lacking])[:-1]
             parts = np.split(rows, cuts)
             found.update((passage.id, part) for passage, part in zip(lacking, parts, strict=True))

@@ -85,11 +85,8 @@ async def _quoted(asked: str, retriever: InMemoryRetriever, encoder: Encoder) ->
     """Return document and text of each sentence that is quoted."""
     found = await retriever.search(asked, audience="customer")
 
-    async def vectors_of(passages: Sequence[Passage]) -> Mapping[str, Vectors]:
-        return {each.id: found.sentence_vectors(each.id) for each in passages}
-
     request = DraftRequest(question=asked, history=(), passages=found.passages, route=ROUTE)
-    drafted = [each async for each in LocalDrafter(encoder, vectors_of)(request) if isinstance(each, Sentence)]
+    drafted = [each async for each in LocalDrafter(encoder)(request) if isinstance(each, Sentence)]
     return {(each.citations[0].document, _plain(each.text)) for each in drafted}
 
 

@@ -41,7 +41,7 @@ from tools.assistants import Assistant, load_assistant
 from tools.clock import Clock, Ids, SystemClock, TimeOrderedIds
 from tools.encoder.opening import open_encoder
 from tools.encoder.ports import Encoder, Forgetful
-from tools.evidence import stored_vectors
+from tools.evidence import stored_matching
 from tools.guards.language import identify_language, warm_up
 from tools.guards.opening import open_finder, open_guards
 from tools.guards.rails import Rails
@@ -382,7 +382,7 @@ async def build_team(
         log.warning("%d sentences that answer known questions are not said; ask `handrail doctor`", len(missing))
     drafter = LocalDrafter(
         encoder,
-        stored_vectors(knowledge),
+        stored_matching(knowledge),
         enough=assistant.policy.thresholds.answer_confidence,
         glossary=assistant.glossary,
         known=known,
@@ -391,7 +391,7 @@ async def build_team(
     local = Locals(router=router, drafter=drafter, checker=LocalChecker(guards), escalation=LocalEscalation())
     return Team(
         assistant=assistant,
-        searcher=known.over(knowledge),
+        searcher=known.over(knowledge, encoder),
         **agents_of(assistant, local, models),
         guards=guards,
         language=identify_language,

@@ -21,7 +21,7 @@ from policies.followups import standalone
 from policies.glossary import Glossary
 from policies.questions import Asked, asks, gives, is_asked, parts
 from policies.types import Passage, Turn
-from tools.encoder.ports import Encoder, Vectors
+from tools.encoder.ports import Encoder, Vectors, matching
 from tools.knowledge.index import Index
 from tools.knowledge.quoting import quote
 from tools.known import NONE_KNOWN, KnownQuestions
@@ -140,11 +140,19 @@ class Indexed(Protocol):
 
 def stored_vectors(knowledge: Indexed) -> VectorsOf:
     """Return a look-up in the active index; passages of an older version are left out."""
+    return _look_up(knowledge, Index.sentences_of)
 
+
+def stored_matching(knowledge: Indexed) -> VectorsOf:
+    """Return the same of the vectors that are compared with questions."""
+    return _look_up(knowledge, Index.matching_of)
+
+
+def _look_up(knowledge: Indexed, of: Callable[[Index, int], Vectors]) -> VectorsOf:
     async def look_up(passages: Sequence[Passage]) -> Mapping[str, Vectors]:
         index = await knowledge.index()
         known = [passage for passage in passages if passage.id in index.positions]
-        return {passage.id: index.sentences_of(index.positions[passage.id]) for passage in known}
+        return {passage.id: of(index, index.positions[passage.id]) for passage in known}
 
     return look_up
 
@@ -157,7 +165,7 @@ async def asking_of(
     text, own = glossary.expand(whole), glossary.expand(question)
     # Search and router encode the same texts, so the encoder remembers most of them.
     pieces = parts(whole)
-    rows = await encoder.encode([text, own, *pieces])
+    rows = await matching(encoder, [text, own, *pieces])
     if whole == question:
         return Asking(text=text, vectors=np.delete(rows, 1, axis=0), parts=pieces)
     middle = rows[0] + rows[1]
@@ -171,7 +179,7 @@ def weigh(
     vectors: Mapping[str, Vectors],
     known: KnownQuestions = NONE_KNOWN,
 ) -> Evidence:
-    """Weigh every sentence; ``vectors`` has one unit row for each sentence of each passage."""
+    """Weigh every sentence; ``vectors`` has one row for each sentence of each passage, to be compared with questions."""
     candidates = sentences_of(passages)
     if not candidates:
         nothing = np.zeros(0, np.float32)

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from policies.glossary import Glossary
 from policies.types import Audience, KnownQuestion, Passage
-from tools.encoder.ports import Encoder, Vectors
+from tools.encoder.ports import Encoder, Vectors, matching
 from tools.knowledge.chunking import chunk
 from tools.knowledge.documents import Unreadable
 from tools.knowledge.folder import sources
@@ -151,8 +152,6 @@ class KnownQuestions:
 
     def rows(self, index: Index, vector: Vectors) -> set[int]:
         """Return the positions of the passages that hold the answers to the nearest known questions."""
-        if not self:
-            return set()
         meaning, where = self._nearest(self._vectors @ vector), self._places(index)
         near = (self.questions[n] for n in np.argsort(-meaning, kind="stable") if meaning[n] > FAR)
         held = ([where.get((each.document, text)) for text in each.answer] for each in near)
@@ -163,9 +162,9 @@ class KnownQuestions:
         """Return the sentences that answer but stand in no document for customers: they can't be quoted."""
         return unsaid(self.questions, self._places(index))
 
-    def over(self, retriever: Retriever) -> Knowing:
+    def over(self, retriever: Retriever, encoder: Encoder) -> Knowing:
         """Return a retriever that also finds where the nearest known questions have their answers."""
-        return Knowing(retriever, self)
+        return Knowing(retriever, self, encoder)
 
     def _places(self, index: Index) -> dict[Place, int]:
         of, known = self._rows
@@ -210,10 +209,15 @@ class Knowing:
 
     retriever: Retriever
     known: KnownQuestions
+    encoder: Encoder
 
     async def search(self, query: str, *, audience: Audience, limit: int = 8) -> SearchResult:
         """Return ``limit`` passages, and after them those of up to ``FOUND`` known answers."""
-        return await self.retriever.search(query, audience=audience, limit=limit, also=self.known.rows)
+        if not self.known:
+            return await self.retriever.search(query, audience=audience, limit=limit)
+        vector = (await matching(self.encoder, [query]))[0]
+        also = partial(self.known.rows, vector=vector)
+        return await self.retriever.search(query, audience=audience, limit=limit, also=also)
 
 
 class _Lexicon:
@@ -255,7 +259,7 @@ async def _encoded(texts: Sequence[str], encoder: Encoder, cache: Path | None) -
     path = cache and cache / f"known-{lesson}.npy"
     if path and (kept := await anyio.to_thread.run_sync(_kept, path)) is not None and len(kept) == len(texts):
         return kept
-    vectors = await encoder.encode(texts)
+    vectors = await matching(encoder, texts)
     if path:
         await anyio.to_thread.run_sync(_keep, path, vectors)
     return vectors

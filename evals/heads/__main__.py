@@ -14,12 +14,13 @@ import anyio
 from evals.heads.base import Train, Trained
 from policies.errors import HandrailError
 from tools.encoder.opening import DEFAULT, open_encoder
-from tools.guards.head import FOLDER, save_head
+from tools.guards.head import save_head
 
 TRAINERS: Mapping[str, str] = {
     "injection": "evals.heads.injection",
     "personal_data": "evals.heads.personal_data",
     "groundedness": "evals.heads.groundedness",
+    "matching": "evals.heads.matching",
 }
 """The module with ``train`` of each head."""
 DESIGN = Path(__file__).resolve().parents[2] / "design" / "heads.md"
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--cache", type=Path, default=Path(".data/cache"), help="folder of the exported encoder")
     parser.add_argument("--encoder", default=DEFAULT, help="whose vectors the heads learn from")
-    parser.add_argument("--heads", type=Path, default=FOLDER, help="folder that the heads are written to")
+    parser.add_argument("--heads", type=Path, help="folder that the heads are written to")
     parser.add_argument("--design", type=Path, default=DESIGN, help="page that the figures are written to")
     asked = parser.parse_args(arguments)
     try:
@@ -52,7 +53,7 @@ async def _make(asked: argparse.Namespace) -> None:
         for name in asked.only or TRAINERS:
             train: Train = importlib.import_module(TRAINERS[name]).train
             trained = await train(asked.data.resolve(), encoder, _announce)
-            keep(trained, asked.heads, asked.design)
+            keep(trained, asked.heads or trained.folder, asked.design)
             sys.stdout.write(trained.report + "\n")
 
 

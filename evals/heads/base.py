@@ -9,7 +9,7 @@ from pathlib import Path
 
 from policies.types import JSON
 from tools.encoder.ports import Encoder
-from tools.guards.head import Head
+from tools.guards.head import FOLDER, Head
 
 Announce = Callable[[str], None]
 COMMAND = "make heads DATA=DIR"
@@ -25,6 +25,8 @@ class Trained:
     """Trained on all of the data."""
     report: str
     """Markdown: what was trained, and tables of figures with their 95 % intervals, each cross-validated."""
+    folder: Path = FOLDER
+    """Where it is kept unless another folder is asked for."""
 
 
 Train = Callable[[Path, Encoder, Announce], Awaitable[Trained]]

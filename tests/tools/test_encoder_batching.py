@@ -9,7 +9,7 @@ import pytest
 
 from policies.errors import Unavailable
 from tools.encoder.batching import REMEMBERED, REMEMBERED_TOKENS, BatchingEncoder, batching
-from tools.encoder.ports import Forgetful, Read, Tokens, Vectors, kept
+from tools.encoder.ports import Encoded, Forgetful, Read, Tokens, kept, matching
 
 pytestmark = pytest.mark.anyio
 
@@ -28,18 +28,20 @@ class HeldModel:
         self.gate = threading.Semaphore(0)
         self.held = False
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[str]) -> Encoded:
         self.slices.append(list(texts))
         if self.held:
             self.gate.acquire(timeout=5)
         if "poison" in texts:
             raise ValueError("bad text")
-        return np.array([[len(text)] for text in texts], dtype=np.float32)
+        lengths = np.array([[len(text)] for text in texts], dtype=np.float32)
+        return Encoded(vectors=lengths, matching=-lengths)
 
     def read(self, texts: Sequence[str]) -> Read:
-        vectors = self.encode(texts)
+        encoded = self.encode(texts)
         self.reads += 1
-        return Read(vectors=vectors, tokens=[_letters(text) for text in texts])
+        tokens = [_letters(text) for text in texts]
+        return Read(vectors=encoded.vectors, matching=encoded.matching, tokens=tokens)
 
     def release(self, slices: int = 1_000) -> None:
         """Let this many slices pass."""
@@ -75,6 +77,14 @@ def _documents(count: int) -> list[str]:
 async def test_a_lone_text_is_encoded_at_once(encoder: BatchingEncoder, model: HeldModel) -> None:
     assert (await encoder.encode(["four"])).tolist() == [[4.0]]
     assert model.slices == [["four"]]
+
+
+async def test_one_pass_gives_both_kinds_of_vectors(encoder: BatchingEncoder, model: HeldModel) -> None:
+    assert (await matching(encoder, ["four", "fives"])).tolist() == [[-4.0], [-5.0]]
+    assert (await encoder.encode(["fives", "four"])).tolist() == [[5.0], [4.0]]
+    await encoder.tokens(["seventh"])
+    assert (await matching(encoder, ["seventh"])).tolist() == [[-7.0]]
+    assert model.slices == [["four", "fives"], ["seventh"]]
 
 
 async def test_texts_that_come_during_a_slice_share_the_next(encoder: BatchingEncoder, model: HeldModel) -> None:

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.errors import Unavailable
-from tools.encoder.ports import Model, Tokens, Vectors
+from tools.encoder.ports import Encoded, Model, Tokens, Vectors
 
 SLICE = 1_200
 """Characters encoded at once, some 25 ms: a query waits no longer for somebody else's documents."""
 REMEMBERED = 2_048
-"""Recent texts whose vectors are kept, so that the agents of one turn pay once: 3 MB at 384 dimensions."""
+"""Recent texts whose vectors are kept, so that the agents of one turn pay once: 6 MB at 384 dimensions."""
 REMEMBERED_TOKENS = 128
 """Recent texts whose pieces are kept: 6 MB for messages of 30 pieces, 50 MB at the very most."""
 _LONGEST = 1_000
@@ -38,6 +38,7 @@ class _Given(NamedTuple):
     """What one pass gave for one text; its pieces only where somebody asked for them."""
 
     vector: Vector
+    matching: Vector
     tokens: Tokens | None = None
 
 
@@ -118,22 +119,26 @@ class BatchingEncoder:
         self._unanswered: set[_Request] = set()
         self._wake = anyio.Event()
         self._closed = False
-        self._recent: OrderedDict[bytes, Vector] = OrderedDict()
+        self._recent: OrderedDict[bytes, _Given] = OrderedDict()
         self._recent_tokens: OrderedDict[bytes, Tokens] = OrderedDict()
         # A limiter of its own: whoever uses up the default one can't hold up the encoder.
         self._limiter = anyio.CapacityLimiter(1)
 
     async def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode texts as ``Encoder.encode`` says."""
+        return (await self.encoded(texts)).vectors
+
+    async def encoded(self, texts: Sequence[str]) -> Encoded:
+        """Encode texts as ``MatchingEncoder.encoded`` says."""
         found = _recalled(self._recent, texts)
         missing = dict.fromkeys(text for text in texts if text not in found)
         if missing:
-            given = await self._request(_Request(missing))
-            found |= {text: each.vector for text, each in given.items()}
+            found |= await self._request(_Request(missing))
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        matching = np.empty_like(vectors)
         for row, text in enumerate(texts):
-            vectors[row] = found[text]
-        return vectors
+            vectors[row], matching[row] = found[text].vector, found[text].matching
+        return Encoded(vectors=vectors, matching=matching)
 
     async def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the pieces of texts as ``TokenEncoder.tokens`` says."""
@@ -216,19 +221,20 @@ class BatchingEncoder:
             self._remember(found)
 
     def _encode(self, texts: list[str]) -> dict[str, _Given]:
-        vectors = self._model.encode([_encodable(text) for text in texts])
-        return {text: _Given(vector) for text, vector in zip(texts, vectors, strict=True)}
+        read = self._model.encode([_encodable(text) for text in texts])
+        each = zip(texts, read.vectors, read.matching, strict=True)
+        return {text: _Given(vector, matching) for text, vector, matching in each}
 
     def _read(self, texts: list[str]) -> dict[str, _Given]:
         read = self._model.read([_encodable(text) for text in texts])
-        return {
-            text: _Given(vector, tokens)
-            for text, vector, tokens in zip(texts, read.vectors, read.tokens, strict=True)
-        }
+        each = zip(texts, read.vectors, read.matching, read.tokens, strict=True)
+        return {text: _Given(vector, matching, tokens) for text, vector, matching, tokens in each}
 
     def _remember(self, found: dict[str, _Given]) -> None:
         # Copies: a row of the slice would keep the whole slice in memory.
-        self._recent |= {_key(text): each.vector.copy() for text, each in found.items()}
+        self._recent |= {
+            _key(text): _Given(each.vector.copy(), each.matching.copy()) for text, each in found.items()
+        }
         tokens = {_key(text): each.tokens for text, each in found.items() if each.tokens is not None}
         self._recent_tokens |= tokens
         for kept, most in ((self._recent, REMEMBERED), (self._recent_tokens, REMEMBERED_TOKENS)):

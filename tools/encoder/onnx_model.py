@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from policies.errors import ConfigError
-from tools.encoder.ports import Read, Tokens, Vectors, kept
+from tools.encoder.ports import Encoded, Read, Tokens, Vectors, kept
 
 MAX_TOKENS = 256
 BATCH = 32
 
 
 class OnnxModel:
-    """Runs a graph that takes ``input_ids`` and ``attention_mask`` and gives unit ``vectors`` and ``tokens``.
+    """Runs a graph that takes ``input_ids`` and ``attention_mask`` and gives ``Read``.
 
     ``batch`` is the number of texts per run of the graph at most. It must be 1 for a graph whose result for one
     text depends on its neighbours, which is so with dynamic quantisation: the scale is that of the whole batch.
@@ -38,25 +38,29 @@ class OnnxModel:
         self._tokenizer = _tokenizer(tokenizer)
         self._session = _session(graph, threads)
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[str]) -> Encoded:
         """Encode texts as ``Model.encode`` says; what follows the first 256 tokens is not read."""
         # One by one: encode_batch would start a thread pool that a later fork warns about.
         tokens = [self._tokenizer.encode(text).ids for text in texts]
-        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        vectors, matching = self._room(texts), self._room(texts)
         for rows in _batches([len(ids) for ids in tokens], self._batch):
-            (vectors[rows],) = self._run([tokens[row] for row in rows], ["vectors"])
-        return vectors
+            vectors[rows], matching[rows] = self._run([tokens[row] for row in rows], ["vectors", "matching"])
+        return Encoded(vectors=vectors, matching=matching)
 
     def read(self, texts: Sequence[str]) -> Read:
         """Encode texts and give their pieces, as ``Model.read`` says."""
         pieces = [self._tokenizer.encode(text) for text in texts]
-        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        vectors, matching = self._room(texts), self._room(texts)
         tokens: list[Tokens | None] = [None] * len(texts)
         for rows in _batches([len(each.ids) for each in pieces], self._batch):
-            vectors[rows], states = self._run([pieces[row].ids for row in rows], ["vectors", "tokens"])
+            ids = [pieces[row].ids for row in rows]
+            vectors[rows], matching[rows], states = self._run(ids, ["vectors", "matching", "tokens"])
             for row, its in zip(rows, states, strict=True):
                 tokens[row] = _tokens(pieces[row], its)
-        return Read(vectors=vectors, tokens=[each for each in tokens if each is not None])
+        return Read(vectors=vectors, matching=matching, tokens=[each for each in tokens if each is not None])
+
+    def _room(self, texts: Sequence[str]) -> Vectors:
+        return np.empty((len(texts), self.dimensions), dtype=np.float32)
 
     def _run(self, tokens: list[list[int]], wanted: list[str]) -> list[Vectors]:
         shape = (len(tokens), max(map(len, tokens)))

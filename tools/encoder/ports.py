@@ -30,11 +30,19 @@ def kept(vectors: Vectors, offsets: Offsets) -> Tokens:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Read:
+class Encoded:
     """What one pass over texts gives."""
 
     vectors: Vectors
     """As ``Encoder.encode`` gives them."""
+    matching: Vectors
+    """Of the same shape: by these, questions are compared with each other and with what answers them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read(Encoded):
+    """What one pass over texts gives that also tells their pieces."""
+
     tokens: list[Tokens]
     """As ``TokenEncoder.tokens`` gives them."""
 
@@ -70,6 +78,31 @@ class TokenEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
+class MatchingEncoder(Encoder, Protocol):
+    """An encoder that also reads questions and what answers them as neighbours.
+
+    The same pass gives both: ``encode`` of a text that was matched a moment ago costs nothing, nor the reverse.
+    """
+
+    async def encoded(self, texts: Sequence[str]) -> Encoded:
+        """Return both kinds of unit vectors; one must not be compared with the other."""
+        ...
+
+
+async def encoded(encoder: Encoder, texts: Sequence[str]) -> Encoded:
+    """Return both kinds of vectors of texts; they are the same where an encoder knows one kind."""
+    if isinstance(encoder, MatchingEncoder):
+        return await encoder.encoded(texts)
+    vectors = await encoder.encode(texts)
+    return Encoded(vectors=vectors, matching=vectors)
+
+
+async def matching(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """Return the vectors by which questions are compared with each other and with what answers them."""
+    return (await encoded(encoder, texts)).matching
+
+
+@runtime_checkable
 class Forgetful(Protocol):
     """What remembers something of recent texts in memory, and can drop it."""
 
@@ -91,8 +124,8 @@ class Model(Protocol):
         """Length of each vector."""
         ...
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Encode one or more texts, blocking; the result is as that of ``Encoder.encode``."""
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Encode one or more texts, blocking."""
         ...
 
     def read(self, texts: Sequence[str]) -> Read:

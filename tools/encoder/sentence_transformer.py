@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policies.errors import ConfigError
-from tools.encoder.ports import Read, Tokens, Vectors, kept
+from tools.encoder.ports import Encoded, Read, Tokens, Vectors, kept
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -25,10 +25,14 @@ class SentenceTransformerModel:
     def __init__(self, name: str) -> None:
         self._model = _load(name)
         self.id = f"{name}@{_digest(self._model)[:12]}/torch"
-        self.dimensions = len(self.encode(["dimensions"])[0])
+        self.dimensions = self._vectors(["dimensions"]).shape[1]
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Encode texts as ``Model.encode`` says."""
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Encode texts as ``Model.encode`` says; it is not known to read questions in a way of their own."""
+        vectors = self._vectors(texts)
+        return Encoded(vectors=vectors, matching=vectors)
+
+    def _vectors(self, texts: Sequence[str]) -> Vectors:
         vectors = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
@@ -36,7 +40,8 @@ class SentenceTransformerModel:
         """Encode texts and give their pieces as ``Model.read`` says, in two passes."""
         states = self._model.encode(list(texts), output_value="token_embeddings", show_progress_bar=False)
         tokens = [self._tokens(text, np.asarray(its)) for text, its in zip(texts, states, strict=True)]
-        return Read(vectors=self.encode(texts), tokens=tokens)
+        vectors = self._vectors(texts)
+        return Read(vectors=vectors, matching=vectors, tokens=tokens)
 
     def _tokens(self, text: str, states: Vectors) -> Tokens:
         """Return the pieces of a text; none where the model's tokenizer can't say where they stand."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from policies.types import Audience
 from tools.encoder.fake import HashingEncoder
-from tools.encoder.ports import Encoder, Vectors
+from tools.encoder.ports import Encoder, Vectors, encoded
 from tools.knowledge import chunking, loaders
 from tools.knowledge.documents import LoadedDocument, Record
 from tools.knowledge.index import Also, Index, SentenceVectors, build_index
@@ -60,6 +60,7 @@ class InMemoryRetriever:
     async def _rows(self, document: LoadedDocument) -> list[dict[str, Any]]:
         pieces = chunking.chunk(document)
         vectors = await self._encoder.encode([chunking.chunk_text(document, piece) for piece in pieces])
+        read = [await encoded(self._encoder, chunking.sentence_texts(document, piece)) for piece in pieces]
         return [
             {
                 **{name: getattr(document, name) for name in ("path", "title", "audience", "media_type")},
@@ -67,7 +68,8 @@ class InMemoryRetriever:
                 "document_version": document.path,
                 "ordinal": ordinal,
                 "vector": _bytes(vectors[ordinal]),
-                "sentence_vectors": _bytes(await self._encoder.encode(chunking.sentence_texts(document, piece))),
+                "sentence_vectors": _bytes(read[ordinal].vectors),
+                "matching_vectors": _bytes(read[ordinal].matching),
             }
             for ordinal, piece in enumerate(pieces)
         ]

@@ -41,6 +41,8 @@ class Index:
     """Position of each passage id in ``passages``."""
     vectors: Halves
     sentence_vectors: Halves
+    matching_vectors: Halves
+    """Of the same sentences, as ``tools.encoder.ports.MatchingEncoder.matching`` gives them."""
     sentence_starts: NDArray[np.intp]
     """Sentences of passage i are the rows from ``[i]`` to ``[i + 1]`` of ``sentence_vectors``."""
     views: Mapping[Audience, View]
@@ -49,16 +51,22 @@ class Index:
 
     def sentences_of(self, position: int) -> Vectors:
         """Return the sentence vectors of a passage."""
-        part = slice(self.sentence_starts[position], self.sentence_starts[position + 1])
-        return self.sentence_vectors[part].astype(np.float32)
+        return self.sentence_vectors[self._sentences(position)].astype(np.float32)
+
+    def matching_of(self, position: int) -> Vectors:
+        """Return the matching vectors of a passage's sentences."""
+        return self.matching_vectors[self._sentences(position)].astype(np.float32)
+
+    def _sentences(self, position: int) -> slice:
+        return slice(self.sentence_starts[position], self.sentence_starts[position + 1])
 
     def rows_for(self, audience: Audience) -> NDArray[np.intp]:
         """Return the positions of the passages that are written for exactly this audience."""
         return np.array([i for i, passage in enumerate(self.passages) if passage.audience == audience], np.intp)
 
 
-Also = Callable[[Index, Vectors], Collection[int]]
-"""Names further passages to look at, by their positions, for a question's vector."""
+Also = Callable[[Index], Collection[int]]
+"""Names further passages to look at, by their positions."""
 
 
 class SentenceVectors(Mapping[str, Vectors]):
@@ -83,21 +91,30 @@ def build_index(version: str, rows: Iterable[dict[str, Any]], dimensions: int) -
     texts: list[str] = []
     vectors: list[Halves] = []
     sentences: list[Halves] = []
+    matching: list[Halves] = []
     for row in rows:
         passages.append(_passage(version, row))
         texts.append(_indexed(row))
         vectors.append(np.frombuffer(row["vector"], np.float16))
         sentences.append(np.frombuffer(row["sentence_vectors"], np.float16).reshape(-1, dimensions))
+        # Rows of before there were such vectors have none; an encoder that knows them has another id since.
+        both = row["matching_vectors"] or row["sentence_vectors"]
+        matching.append(np.frombuffer(both, np.float16).reshape(-1, dimensions))
     return Index(
         version=version,
         passages=tuple(passages),
         positions={passage.id: position for position, passage in enumerate(passages)},
         vectors=np.stack(vectors) if vectors else np.zeros((0, dimensions), np.float16),
-        sentence_vectors=np.concatenate(sentences) if sentences else np.zeros((0, dimensions), np.float16),
+        sentence_vectors=_stacked(sentences, dimensions),
+        matching_vectors=_stacked(matching, dimensions),
         sentence_starts=np.cumsum([0, *(len(each) for each in sentences)]),
         views=_views(passages, texts),
         counts=Counter(passage.audience for passage in passages),
     )
+
+
+def _stacked(rows: list[Halves], dimensions: int) -> Halves:
+    return np.concatenate(rows) if rows else np.zeros((0, dimensions), np.float16)
 
 
 def _views(passages: list[Passage], texts: list[str]) -> dict[Audience, View]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from policies.errors import HandrailError
 from policies.types import Audience
 from tools.clock import Clock, Ids
-from tools.encoder.ports import Encoder
+from tools.encoder.ports import Encoder, encoded
 from tools.knowledge import chunking, rows
 from tools.knowledge.chunking import Chunk
 from tools.knowledge.documents import LoadedDocument, Record
@@ -210,13 +210,15 @@ async def _encode_batch(
     pieces = [(document, piece) for _, document, chunks in batch for piece in chunks]
     vectors = await shop.encoder.encode([chunking.chunk_text(document, piece) for document, piece in pieces])
     texts = [chunking.sentence_texts(document, piece) for document, piece in pieces]
-    flat = await shop.encoder.encode([text for each in texts for text in each])
-    by_chunk = np.split(flat, np.cumsum([len(each) for each in texts])[:-1])
-    encoded, at = [], 0
+    flat = [text for each in texts for text in each]
+    cuts = np.cumsum([len(each) for each in texts])[:-1]
+    read = await encoded(shop.encoder, flat)
+    by_chunk, to_match = np.split(read.vectors, cuts), np.split(read.matching, cuts)
+    done, at = [], 0
     for version, document, chunks in batch:
         part = slice(at, at + len(chunks))
         at += len(chunks)
-        encoded.append(
+        done.append(
             EncodedDocument(
                 id=version,
                 content_hash=plan.hashes[version],
@@ -224,10 +226,11 @@ async def _encode_batch(
                 chunks=chunks,
                 vectors=vectors[part],
                 sentence_vectors=tuple(by_chunk[part]),
+                matching_vectors=tuple(to_match[part]),
             )
         )
     now = shop.now()
-    await shop.database.write(lambda connection: rows.add_documents(connection, scope, encoded, now))
+    await shop.database.write(lambda connection: rows.add_documents(connection, scope, done, now))
     return at
 
 

@@ -64,7 +64,7 @@ def rank(
         return []
     lexical = np.stack([view.lexical.scores(text) for text in texts])
     ceilings = np.array([view.lexical.ceiling(text) for text in texts], np.float32)
-    named = np.array([*also(index, vectors[0])] if also else [], np.intp)
+    named = np.array([*also(index)] if also else [], np.intp)
     further = np.intersect1d(named, view.rows)
     rows = np.union1d(_candidates(index, nearest, audience, lexical), further)
     lexical = lexical[:, np.searchsorted(view.rows, rows)]

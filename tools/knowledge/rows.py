@@ -68,6 +68,8 @@ class EncodedDocument:
     """Shape (chunks, dimensions)."""
     sentence_vectors: tuple[Vectors, ...]
     """For each chunk, shape (sentences, dimensions)."""
+    matching_vectors: tuple[Vectors, ...]
+    """Of the same shape."""
 
 
 _INFO = [
@@ -190,6 +192,7 @@ def _add_document(connection: Connection, scope: Scope, item: EncodedDocument, n
             "sentences": [list(span) for span in piece.sentences],
             "vector": item.vectors[ordinal].astype(np.float16).tobytes(),
             "sentence_vectors": item.sentence_vectors[ordinal].astype(np.float16).tobytes(),
+            "matching_vectors": item.matching_vectors[ordinal].astype(np.float16).tobytes(),
         }
         for ordinal, piece in enumerate(item.chunks)
     ]

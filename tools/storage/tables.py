@@ -286,6 +286,7 @@ chunk = _keyed(
     Column("sentences", JSON, nullable=False),
     Column("vector", LargeBinary, nullable=False),
     Column("sentence_vectors", LargeBinary, nullable=False),
+    Column("matching_vectors", LargeBinary, nullable=False),
     key=("document_version", "ordinal"),
 )
 
