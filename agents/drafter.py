@@ -34,9 +34,9 @@ ENOUGH = 0.2
 """Below this probability that the passages answer, only a sentence that stands out is quoted."""
 LEAST = 1.4
 """Below this score of the best sentence, known questions aside, only one that stands out is quoted."""
-NEAR, STANDS_OUT = 0.5, 0.7
-"""From this similarity on, and this probability that it is the one that answers, a sentence stands out; where
-a policy sets another ``ENOUGH``, the second moves with it."""
+STANDS_OUT = 0.65
+"""From this probability on that it is the one that answers, a sentence stands out; where a policy sets another
+``ENOUGH``, this moves with it."""
 OPEN = 0.2
 """A question of several is still open if some sentence scores this much more for it than what is quoted."""
 FAR = 0.4
@@ -63,7 +63,7 @@ class DraftRequest:
 class LocalDrafter:
     """Quotes the sentences that answer best, word for word; no language model.
 
-    ``vectors_of`` (``tools.evidence.stored_matching``) saves encoding the passages' sentences again; ``design/drafter.md`` has the figures.
+    ``vectors_of``, such as ``stored_matching``, saves encoding the passages' sentences again; ``design/drafter.md`` has the figures.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ def _scores_enough(evidence: Evidence, best: int, enough: float) -> bool:
 def _stands_out(evidence: Evidence, best: int, enough: float) -> bool:
     # Who asks for more of one way of being sure asks for as much more of the other.
     bar = 1 - (1 - STANDS_OUT) * (1 - enough) / (1 - ENOUGH)
-    return bool(evidence.similar[best] >= NEAR and evidence.chance(best) >= bar)
+    return evidence.chance(best) >= bar
 
 
 def _as_good(ranking: _Ranking, within: Sequence[int]) -> list[int]:

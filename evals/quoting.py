@@ -28,9 +28,9 @@ from evals.heads.readings import FOLDER, Article, Organisation, read_all
 from evals.metrics import share
 from evals.targets.drafter import ROUTE
 from policies.errors import HandrailError
-from policies.types import Passage, Sentence
+from policies.types import Sentence
 from tools.encoder.opening import DEFAULT, open_encoder
-from tools.encoder.ports import Encoder, Vectors
+from tools.encoder.ports import Encoder
 from tools.knowledge.fake import InMemoryRetriever
 
 CACHE = Path(".data/cache")

@@ -50,12 +50,12 @@ ANSWERED = (2.17, 7.55)
 ANSWERED_BIAS = -5.5
 SHARPNESS = 5.0
 """How sharply a sentence stands out: the share that it has of all is that of ``exp(SHARPNESS * score)``."""
-RIGHT = (1.79, 4.99)
+RIGHT = (0.99, 9.5)
 """Logistic weights of the logarithm of that share, and of the sentence's similarity to the question."""
-RIGHT_BIAS = -0.39
-KNOWN = (1.07, 2.19)
+RIGHT_BIAS = -3.17
+KNOWN = (1.45, 2.11)
 """Logistic weights of the logarithm of that share, and of what known questions add to the sentence's score."""
-KNOWN_BIAS = -1.4
+KNOWN_BIAS = -1.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,7 @@ def weigh(
     vectors: Mapping[str, Vectors],
     known: KnownQuestions = NONE_KNOWN,
 ) -> Evidence:
-    """Weigh every sentence; ``vectors`` has one row for each sentence of each passage, to be compared with questions."""
+    """Weigh every sentence; ``vectors`` has one row to compare for each sentence of each passage."""
     candidates = sentences_of(passages)
     if not candidates:
         nothing = np.zeros(0, np.float32)

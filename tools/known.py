@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from policies.glossary import Glossary
 from policies.types import Audience, KnownQuestion, Passage
-from tools.encoder.ports import Encoder, Vectors, matching
+from tools.encoder.ports import Encoded, Encoder, Vectors, encoded, matching
 from tools.knowledge.chunking import chunk
 from tools.knowledge.documents import Unreadable
 from tools.knowledge.folder import sources
@@ -40,13 +40,15 @@ Place = tuple[str, str]
 
 FAR = 0.4
 """A similarity to a known question that says nothing yet."""
-MEANING, WORDING, DOCUMENT = 1.6, 1.75, 0.65
+MEANING, WORDING, DOCUMENT = 2.5, 1.2, 1.4
 """What counts for a sentence beside ``tools.evidence.WEIGHTS``: the similarity above ``FAR`` of the nearest known
 question that it answers, the words shared with one, and the similarity above ``FAR`` of its document's nearest."""
 NEAREST = 3
 """Of so many of a document's questions the similarity is the mean."""
 FOUND = 2
 """The passages of so many answers are looked at beside those that search finds."""
+
+_NOTHING = Encoded(vectors=np.zeros((0, 1), np.float32), matching=np.zeros((0, 1), np.float32))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class Example:
     read: str
     """With the documents' words besides, as customers' questions are read."""
     vector: Vectors
-    """Of what is read."""
+    """Of what is read, as the router compares texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +80,13 @@ class KnownQuestions:
     """The known questions of one assistant, ready to be compared; there may be none."""
 
     def __init__(
-        self, questions: Sequence[KnownQuestion] = (), read: Sequence[str] = (), vectors: Vectors | None = None
+        self, questions: Sequence[KnownQuestion] = (), read: Sequence[str] = (), encoded: Encoded = _NOTHING
     ) -> None:
         """Take each question with how its ways of asking are read, one after the other, and their vectors."""
         self.questions = tuple(questions)
         """As they were written."""
         self._texts = tuple(read)
-        self._vectors = np.zeros((0, 1), np.float32) if vectors is None else vectors
+        self._encoded = encoded
         self._starts = np.cumsum([0, *(len(each.asked) for each in self.questions)])[:-1]
         self._answers: dict[Place, list[int]] = defaultdict(list)
         for number, each in enumerate(self.questions):
@@ -112,8 +114,7 @@ class KnownQuestions:
         if not asked:
             return cls()
         read = await anyio.to_thread.run_sync(lambda: [glossary.expand(text) for text in asked])
-        vectors = await _encoded(read, encoder, cache)
-        return await anyio.to_thread.run_sync(cls, questions, read, vectors)
+        return await anyio.to_thread.run_sync(cls, questions, read, await _encoded(read, encoder, cache))
 
     def __bool__(self) -> bool:
         return bool(self.questions)
@@ -121,13 +122,16 @@ class KnownQuestions:
     def examples(self) -> Iterator[Example]:
         """Yield each way of asking a question that names its intent."""
         ways = ((each.intent, asked) for each in self.questions for asked in each.asked)
-        for (intent, asked), read, vector in zip(ways, self._texts, self._vectors, strict=True):
+        for (intent, asked), read, vector in zip(ways, self._texts, self._encoded.vectors, strict=True):
             if intent is not None:
                 yield Example(intent=intent, asked=asked, read=read, vector=vector)
 
     def near(self, text: str, vector: Vectors) -> Nearness:
-        """Compare a question, as the glossary reads it, with all known ones, of which there must be some."""
-        similar = self._vectors @ vector
+        """Compare a question, as the glossary reads it, with all known ones, of which there must be some.
+
+        ``vector`` is its matching vector.
+        """
+        similar = self._encoded.matching @ vector
         return Nearness(
             meaning=self._nearest(similar),
             wording=np.maximum.reduceat(self._lexicon.shared(text), self._starts),
@@ -152,7 +156,7 @@ class KnownQuestions:
 
     def rows(self, index: Index, vector: Vectors) -> set[int]:
         """Return the positions of the passages that hold the answers to the nearest known questions."""
-        meaning, where = self._nearest(self._vectors @ vector), self._places(index)
+        meaning, where = self._nearest(self._encoded.matching @ vector), self._places(index)
         near = (self.questions[n] for n in np.argsort(-meaning, kind="stable") if meaning[n] > FAR)
         held = ([where.get((each.document, text)) for text in each.answer] for each in near)
         whole = ({row for row in rows if row is not None} for rows in held if None not in rows)
@@ -254,30 +258,31 @@ def _of_the_best(similar: Numbers) -> float:
     return max(0.0, float(best.mean()) - FAR)
 
 
-async def _encoded(texts: Sequence[str], encoder: Encoder, cache: Path | None) -> Vectors:
+async def _encoded(texts: Sequence[str], encoder: Encoder, cache: Path | None) -> Encoded:
     lesson = hashlib.sha256(json.dumps([encoder.id, *texts]).encode()).hexdigest()[:32]
-    path = cache and cache / f"known-{lesson}.npy"
-    if path and (kept := await anyio.to_thread.run_sync(_kept, path)) is not None and len(kept) == len(texts):
+    path = cache and cache / f"questions-{lesson}.npy"
+    if path and (kept := await anyio.to_thread.run_sync(_kept, path, len(texts))):
         return kept
-    vectors = await matching(encoder, texts)
+    made = await encoded(encoder, texts)
     if path:
-        await anyio.to_thread.run_sync(_keep, path, vectors)
-    return vectors
+        await anyio.to_thread.run_sync(_keep, path, made)
+    return made
 
 
-def _kept(path: Path) -> Vectors | None:
+def _kept(path: Path, count: int) -> Encoded | None:
     """Return what ``_keep`` wrote, or None if there is no such file or it can't be read."""
     try:
-        return np.asarray(np.load(path, allow_pickle=False), np.float32)
+        vectors, matching = np.asarray(np.load(path, allow_pickle=False), np.float32)
     except (OSError, ValueError, EOFError):
         return None
+    return Encoded(vectors=vectors, matching=matching) if len(vectors) == count else None
 
 
-def _keep(path: Path, vectors: Vectors) -> None:
+def _keep(path: Path, made: Encoded) -> None:
     """Write the file at once or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.stem}.{os.getpid()}.npy")
-    np.save(scratch, vectors, allow_pickle=False)
+    np.save(scratch, np.stack([made.vectors, made.matching]), allow_pickle=False)
     scratch.replace(path)
 
 

@@ -2,8 +2,8 @@
 
 MiniLM learned what sentences mean alike; a question and its answer seldom do. The head changes the last layer by a
 low rank (LoRA, Hu et al. 2021) so that two ways of asking one thing, and the sentence that answers them, lie near
-each other: a contrastive loss in which all other texts of a batch are wrong (InfoNCE, van den Oord et al. 2018). It
-learns from the sample's known questions and from those of the readings.
+each other: a contrastive loss in which all other texts of a batch are wrong (InfoNCE, van den Oord et al. 2018).
+It learns from the sample's known questions and from those of the readings.
 """
 
 from __future__ import annotations
@@ -91,23 +91,23 @@ def lessons_of(name: str, organisation: Organisation) -> list[Lesson]:
     ]
 
 
+def _published() -> BertModel:
+    return BertModel.from_pretrained(
+        packaged_folder(), local_files_only=True, attn_implementation="eager", add_pooling_layer=False
+    )
+
+
 class Bert:
     """The packaged model, its last layer apart: what goes into it is computed once for each text."""
 
     def __init__(self) -> None:
-        folder = packaged_folder()
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._bert = BertModel.from_pretrained(
-            folder, local_files_only=True, attn_implementation="eager", add_pooling_layer=False
-        ).eval()
+        self._tokenizer = AutoTokenizer.from_pretrained(packaged_folder(), local_files_only=True)
+        self._bert = _published()
         self._states: dict[str, Tensor] = {}
 
     def last_layer(self) -> nn.Module:
         """Return a copy of the layer that the head changes."""
-        fresh = BertModel.from_pretrained(
-            packaged_folder(), local_files_only=True, attn_implementation="eager", add_pooling_layer=False
-        )
-        layer: nn.Module = fresh.encoder.layer[-1]
+        layer: nn.Module = _published().encoder.layer[-1]
         return layer
 
     @torch.no_grad()
@@ -116,9 +116,7 @@ class Bert:
         new = sorted({each for each in texts if each not in self._states}, key=len)
         for start in range(0, len(new), BATCH):
             part = new[start : start + BATCH]
-            given = self._tokenizer(
-                part, padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt"
-            )
+            given = self._tokenizer(part, padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt")
             before = self._bert(**given, output_hidden_states=True).hidden_states[-2]
             sizes = given["attention_mask"].sum(1)
             self._states |= {
@@ -165,7 +163,7 @@ def fit(bert: Bert, lessons: Sequence[Lesson], announce: Announce) -> tuple[nn.M
     """Teach a copy of the last layer; return it with its changes. Blocks for a minute."""
     torch.manual_seed(SEED)
     chance = random.Random(SEED)
-    layer = bert.last_layer().eval()
+    layer = bert.last_layer()
     changes = changeable(layer)
     weights = [each for change in changes.values() for each in change.parameters()]
     steps = EPOCHS * (len(lessons) // BATCH)
@@ -279,7 +277,7 @@ def _measured(
         lessons = [lesson for name in seen for lesson in lessons_of(name, organisations[name])]
         layer, _ = fit(bert, [*sample, *lessons], announce)
         found["with the head"] += first_right(bert, layer, unseen)
-        found["as published"] += first_right(bert, bert.last_layer().eval(), unseen)
+        found["as published"] += first_right(bert, bert.last_layer(), unseen)
     return {name: share(sum(each), len(each)) for name, each in found.items()}
 
 
@@ -291,9 +289,9 @@ def _report(measured: Mapping[str, Figure]) -> str:
     return "\n".join(
         [
             "Changes the encoder's last layer by a low rank, so that questions lie near each other and near what",
-            "answers them (`tools/encoder/heads`). Learned from the sample's known questions and the readings'",
-            "questions. Judged on thirds of the readings' organisations left out, all of the sample learned: for how",
-            "many questions the nearest sentence of the organisation answers.",
+            "answers them (`tools/encoder/heads`). Learned from the sample's known questions and the questions of",
+            "the readings. Judged on thirds of the readings' organisations left out, all of the sample learned:",
+            "for how many questions the nearest sentence of the organisation answers.",
             "",
             "| the last layer | questions | right sentence first |",
             "|---|---|---|",

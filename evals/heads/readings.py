@@ -3,7 +3,8 @@
 One file in ``readings/`` for each organisation, all written for this purpose: articles, customers' questions, and
 for each question faithful sentences in other words (``said``) and unfaithful ones (``wrong``) with what is wrong.
 The wrong ones are as near to the articles' words as the faithful ones are: most have one thing of the article in
-another's place. No head learns from them.
+another's place. What judges sentences never learns from them; the matching head learns from the questions and
+what answers them.
 """
 
 from __future__ import annotations

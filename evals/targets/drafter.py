@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from agents.drafter import ENOUGH, DraftRequest, LocalDrafter
 from evals.cases import Case, DrafterCase, Question, cases_of
 from evals.rows import Label
@@ -19,7 +17,7 @@ from evals.suite import Suite
 from evals.targets.base import Observation, Prepared, Workroom
 from policies.types import Abstention, Autonomy, Passage, Route, Sentence
 from tools.encoder.opening import open_encoder
-from tools.encoder.ports import Encoder, Vectors
+from tools.encoder.ports import Encoder, Vectors, encoded
 from tools.knowledge import chunking
 from tools.knowledge.documents import Record
 
@@ -63,7 +61,8 @@ class DrafterTarget:
         document = chunking.record_document(Record(id=name, text=given.passage, title=given.title))
         (piece,) = chunking.chunk(document)
         texts = [given.question, chunking.chunk_text(document, piece), *chunking.sentence_texts(document, piece)]
-        query, vector, *sentences = await self.encoder.encode(texts)
+        read = await encoded(self.encoder, texts)
+        query, vector, *_ = read.vectors
         passage = Passage(
             id=f"{name}:0",
             document=name,
@@ -78,7 +77,7 @@ class DrafterTarget:
             similarity=float(query @ vector),
             sentences=piece.sentences,
         )
-        return passage, np.stack(sentences)
+        return passage, read.matching[2:]
 
 
 def prepare(suite: Suite) -> Prepared:

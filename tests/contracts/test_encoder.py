@@ -11,6 +11,7 @@ import pytest
 
 from tools.encoder import Encoder, TokenEncoder, Vectors, open_encoder
 from tools.encoder.minilm import packaged_folder
+from tools.encoder.ports import encoded
 
 pytestmark = [
     pytest.mark.anyio,
@@ -67,6 +68,13 @@ async def test_related_texts_are_nearer_than_unrelated_ones(encoder: Encoder) ->
         ["reset my password", "how do I reset the password?", "opening hours on Sunday"]
     )
     assert _similarity(vectors, 0, 1) > _similarity(vectors, 0, 2) + 0.2
+
+
+async def test_what_is_compared_with_questions_comes_with_the_vectors(encoder: Encoder) -> None:
+    read = await encoded(encoder, TEXTS)
+    assert read.vectors == pytest.approx(await encoder.encode(TEXTS), abs=1e-6)
+    assert (read.matching.shape, str(read.matching.dtype)) == ((len(TEXTS), encoder.dimensions), "float32")
+    assert np.linalg.norm(read.matching, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
 
 
 async def test_a_caller_may_change_what_it_got(encoder: Encoder) -> None:

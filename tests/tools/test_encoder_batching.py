@@ -9,7 +9,7 @@ import pytest
 
 from policies.errors import Unavailable
 from tools.encoder.batching import REMEMBERED, REMEMBERED_TOKENS, BatchingEncoder, batching
-from tools.encoder.ports import Encoded, Forgetful, Read, Tokens, kept, matching
+from tools.encoder.ports import Encoded, Forgetful, Read, Tokens, Vectors, kept, matching
 
 pytestmark = pytest.mark.anyio
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -46,7 +47,7 @@ def test_two_who_want_the_graph_at_once_export_it_once(tmp_path: Path, monkeypat
     told: list[str] = []
     graph = tmp_path / "cache" / "graph.onnx"
     wanting = [
-        threading.Thread(target=minilm._make_once, args=(graph, "script.py", tmp_path / "source", told.append))
+        threading.Thread(target=minilm._make_once, args=(graph, "script.py", [tmp_path / "source"], told.append))
         for _ in range(2)
     ]
     for thread in wanting:
@@ -61,14 +62,14 @@ def test_an_export_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkey
     _plant(monkeypatch, tmp_path, "import sys; open(sys.argv[2], 'w').write('half'); sys.exit('no memory')")
     graph = tmp_path / "cache" / "graph.onnx"
     with pytest.raises(ConfigError, match="could not be exported: no memory"):
-        minilm._make_once(graph, "script.py", tmp_path, print)
+        minilm._make_once(graph, "script.py", [tmp_path], print)
     assert [path.name for path in graph.parent.iterdir()] == ["graph.lock"]
 
 
 def test_a_cache_that_cannot_be_written_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="Set a cache folder that can be written to"):
-        minilm._make_once(tmp_path / "file" / "graph.onnx", "script.py", tmp_path, print)
+        minilm._make_once(tmp_path / "file" / "graph.onnx", "script.py", [tmp_path], print)
 
 
 def test_a_damaged_graph_is_a_config_error(tmp_path: Path) -> None:
@@ -85,7 +86,8 @@ def test_a_damaged_graph_is_a_config_error(tmp_path: Path) -> None:
 
 
 def test_a_graph_of_an_earlier_form_is_not_taken(tmp_path: Path) -> None:
-    assert minilm._cached(tmp_path, "fp32").name == "all-MiniLM-L6-v2@53aa51172d14-fp32-1.2.onnx"
+    digest = hashlib.sha256(minilm.MATCHING.read_bytes()).hexdigest()[:8]
+    assert minilm._cached(tmp_path, "fp32").name == f"all-MiniLM-L6-v2@53aa51172d14-fp32-1.3+{digest}.onnx"
 
 
 def test_texts_of_alike_length_run_together() -> None:

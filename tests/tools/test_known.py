@@ -17,6 +17,7 @@ from tools.known import NONE_KNOWN, KnownQuestions, said_in, unsaid
 
 pytestmark = pytest.mark.anyio
 
+ENCODER = HashingEncoder()
 FEE = "A cleaning charge of $25 applies to muddy tents."
 REST = "Rented tents are collected at the counter."
 QUESTIONS = (
@@ -37,11 +38,11 @@ FILES = {
 async def learn(
     *questions: KnownQuestion, cache: Path | None = None, glossary: Glossary | None = None
 ) -> KnownQuestions:
-    return await KnownQuestions.learn(questions or QUESTIONS, HashingEncoder(), glossary or Glossary(), cache)
+    return await KnownQuestions.learn(questions or QUESTIONS, ENCODER, glossary or Glossary(), cache)
 
 
 async def support(known: KnownQuestions, asked: str, *places: tuple[str, str]) -> list[float]:
-    vector = (await HashingEncoder().encode([asked]))[0]
+    vector = (await ENCODER.encode([asked]))[0]
     return [round(float(each), 2) for each in known.support(known.near(asked, vector), places)[0]]
 
 
@@ -76,7 +77,7 @@ async def test_search_also_finds_where_the_answer_stands() -> None:
     asked = "do i pay extra if it comes back filthy"
     alone = await retriever.search(asked, audience="customer", limit=1)
     assert FEE not in alone.passages[0].text
-    found = await (await learn(QUESTIONS[0])).over(retriever).search(asked, audience="customer", limit=1)
+    found = await (await learn(QUESTIONS[0])).over(retriever, ENCODER).search(asked, audience="customer", limit=1)
     assert [FEE in each.text for each in found.passages] == [False, True]
 
 
@@ -84,7 +85,7 @@ async def test_search_gives_customers_nothing_of_the_staff_whatever_is_known() -
     secret = "Staff may waive the charge."
     files = FILES | {"staff.md": f"---\naudience: staff\n---\n\n# Staff\n\n{secret}\n"}
     known = await learn(KnownQuestion(document="staff.md", answer=(secret,), asked=("can you waive the charge",)))
-    retriever = known.over(InMemoryRetriever(files))
+    retriever = known.over(InMemoryRetriever(files), ENCODER)
     shown = await retriever.search("can you waive the charge", audience="customer")
     assert [each.document for each in shown.passages if each.document == "staff.md"] == []
     assert secret in {each.text for each in (await retriever.search("waive", audience="staff")).passages}
@@ -92,7 +93,7 @@ async def test_search_gives_customers_nothing_of_the_staff_whatever_is_known() -
 
 async def test_nothing_known_changes_nothing() -> None:
     retriever = InMemoryRetriever(FILES)
-    found = await NONE_KNOWN.over(retriever).search("a filthy tent", audience="customer")
+    found = await NONE_KNOWN.over(retriever, ENCODER).search("a filthy tent", audience="customer")
     assert found.passages == (await retriever.search("a filthy tent", audience="customer")).passages
     assert not NONE_KNOWN
     assert not await KnownQuestions.learn((), HashingEncoder(), Glossary())
@@ -131,7 +132,7 @@ async def test_a_damaged_file_of_vectors_is_written_anew(tmp_path: Path) -> None
 
 async def test_questions_that_are_unlike_or_out_of_date_bring_no_passage_along() -> None:
     stale = KnownQuestion(document="rental.md", answer=("It is free.",), asked=("is a tent free",))
-    known = (await learn(QUESTIONS[0], stale)).over(InMemoryRetriever(FILES))
+    known = (await learn(QUESTIONS[0], stale)).over(InMemoryRetriever(FILES), ENCODER)
     for asked in ("zebra", "is a tent free"):
         found = await known.search(asked, audience="customer", limit=1)
         assert len(found.passages) == 1
@@ -139,9 +140,9 @@ async def test_questions_that_are_unlike_or_out_of_date_bring_no_passage_along()
 
 async def test_each_index_has_its_own_places() -> None:
     known, asked = await learn(QUESTIONS[0]), "do i pay extra if it comes back filthy"
-    before = await known.over(InMemoryRetriever(FILES)).search(asked, audience="customer", limit=1)
+    before = await known.over(InMemoryRetriever(FILES), ENCODER).search(asked, audience="customer", limit=1)
     moved = {"a.md": "# A\n\nNothing here.\n", **FILES}
-    after = await known.over(InMemoryRetriever(moved)).search(asked, audience="customer", limit=1)
+    after = await known.over(InMemoryRetriever(moved), ENCODER).search(asked, audience="customer", limit=1)
     assert [FEE in found.passages[-1].text for found in (before, after)] == [True, True]
 
 

@@ -69,7 +69,9 @@ def _digest_of_matching() -> str:
     try:
         return hashlib.sha256(MATCHING.read_bytes()).hexdigest()[:8]
     except OSError as error:
-        raise ConfigError(f"{MATCHING} can't be read: {error.strerror}.", remedy="Install Handrail again.") from error
+        raise ConfigError(
+            f"{MATCHING} can't be read: {error.strerror}.", remedy="Install Handrail again."
+        ) from error
 
 
 def packaged_folder() -> Path:

@@ -29,7 +29,7 @@ _TOKEN_LAYERS = slice(2, 5)
 
 
 class Pooled(torch.nn.Module):
-    """BERT, the mean over its tokens, and length 1; the same once more by another last layer; its tokens half-way."""
+    """BERT, the mean over its tokens, and length 1; the same by another last layer; its tokens half-way."""
 
     def __init__(self, bert: BertModel, last: torch.nn.Module) -> None:
         super().__init__()
