@@ -63,7 +63,8 @@ class DraftRequest:
 class LocalDrafter:
     """Quotes the sentences that answer best, word for word; no language model.
 
-    ``vectors_of``, such as ``stored_matching``, saves encoding the passages' sentences again; ``design/drafter.md`` has the figures.
+    ``vectors_of``, such as ``stored_matching``, saves encoding the passages' sentences again. Figures are in
+    ``design/drafter.md``.
     """
 
     def __init__(

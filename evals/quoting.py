@@ -2,8 +2,9 @@
 
 ``python -m evals.quoting`` lets it draft answers to the customers' questions of the readings
 (``evals/heads/readings``), each from its own organisation's articles, and counts how often it quotes what answers,
-quotes something else, or abstains; and how often it abstains from questions that no article answers. Three numbers
-of the drafter (``tools.evidence.RIGHT`` and its bias) were fitted on these questions, and nothing else of it.
+quotes something else, or abstains; and how often it abstains from questions that no article answers. The matching
+head and three numbers of the drafter (``tools.evidence.RIGHT`` and its bias) have learned from these questions, so
+these figures flatter; ``evals/heads/matching.py`` takes the same with the organisations left out.
 """
 
 from __future__ import annotations

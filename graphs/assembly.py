@@ -86,6 +86,7 @@ async def open_product(
     *,
     works: bool = True,
     warms: bool = False,
+    renews: bool = False,
     queues: Sequence[str] | None = None,
     announce: Callable[[str], None] = log.info,
     clock: Clock | None = None,
@@ -99,7 +100,8 @@ async def open_product(
 
     At the end, what is being worked on has ``HANDRAIL_DRAIN_SECONDS`` to finish; the rest is taken up by another
     process, or by the next. What ``warms`` takes up to three seconds more to open, for which its first turns are
-    as fast as those that follow. ``announce`` is told what takes long; ``hire`` finds other agents than
+    as fast as those that follow. What ``renews`` opens with no passages where another encoder made the index, and
+    an ingest makes it anew. ``announce`` is told what takes long; ``hire`` finds other agents than
     ``build_team``; ``faults`` and ``sabotage`` go wrong on purpose; ``providers`` open language models in place
     of those known. Raises ``ConfigError`` for what the operator must mend, also when another process owns the
     data folder.
@@ -117,6 +119,7 @@ async def open_product(
             faults=faults,
             sabotage=sabotage,
             providers=providers,
+            renews=renews,
         )
         yield await opening.product(works=works, warms=warms, queues=queues)
 
@@ -145,6 +148,7 @@ class _Opening:
     faults: Faults | None
     sabotage: Sabotage
     providers: Mapping[str, Provider] | None
+    renews: bool
 
     async def product(self, *, works: bool, warms: bool, queues: Sequence[str] | None) -> Product:
         """Open everything, in the order in which it is needed."""
@@ -206,6 +210,8 @@ class _Opening:
             )
         )
         knowledge = base.of(self.settings.workspace, assistant.name)
+        if self.renews:
+            await knowledge.renew()
         hire = partial(self.team, base, encoder, StoredSpending(store))
         team = await hire(assistant)
         return _Outfit(encoder=encoder, knowledge=knowledge, team=team, hire=hire)
@@ -378,7 +384,7 @@ async def build_team(
     guards = Rails(opened, assistant.bindings)
     known = await learn_questions(assistant, encoder, cache)
     index = await knowledge.index()
-    if index.version and (missing := await anyio.to_thread.run_sync(known.unsaid, index)):
+    if index.passages and (missing := await anyio.to_thread.run_sync(known.unsaid, index)):
         log.warning("%d sentences that answer known questions are not said; ask `handrail doctor`", len(missing))
     drafter = LocalDrafter(
         encoder,

@@ -40,7 +40,7 @@ async def run_demo(settings: Settings, out: Console, *, once: bool) -> int:
     from server.run import serve_product
 
     with out.status("Starting ...") as status:
-        opening = open_product(settings, announce=lambda what: status.update(f"Starting: {what} ..."))
+        opening = open_product(settings, renews=True, announce=lambda what: status.update(f"Starting: {what} ..."))
         product = await opening.__aenter__()
     try:
         client = LocalClient(product)

@@ -23,12 +23,12 @@ JSON = dict[str, Any]
 
 
 @asynccontextmanager
-async def entered(settings: Settings, *, quiet: bool = False) -> AsyncIterator[Door]:
-    """Reach the server or open the service here; meanwhile a terminal's stderr says what is loaded."""
+async def entered(settings: Settings, *, quiet: bool = False, renews: bool = False) -> AsyncIterator[Door]:
+    """Reach the server or open the service here, as ``connect`` does; a terminal's stderr says what is loaded."""
     told = Console(stderr=True, quiet=quiet)
     async with AsyncExitStack() as stack:
         with told.status("Starting ...") as status:
-            opening = connect(settings, lambda what: status.update(f"Starting: {what} ..."))
+            opening = connect(settings, lambda what: status.update(f"Starting: {what} ..."), renews=renews)
             door = await stack.enter_async_context(opening)
         yield door
 
@@ -122,7 +122,7 @@ async def ensure_knowledge(client: Door, settings: Settings, out: Console | None
 
 async def ingest_folder(settings: Settings, out: Console, folder: Path | None) -> int:
     """Ingest a folder; returns 1 when a document could not be read, though the rest went in."""
-    async with entered(settings) as client:
+    async with entered(settings, renews=True) as client:
         report = await show_ingest(client, out, folder or settings.assistant / "knowledge")
     return 1 if report["failed"] else 0
 

@@ -1,66 +1,35 @@
 """The matching head: how the encoder's last layer reads questions and what answers them as neighbours.
 
-MiniLM learned what sentences mean alike; a question and its answer seldom do. The head changes the last layer by a
-low rank (LoRA, Hu et al. 2021) so that two ways of asking one thing, and the sentence that answers them, lie near
-each other: a contrastive loss in which all other texts of a batch are wrong (InfoNCE, van den Oord et al. 2018).
-It learns from the sample's known questions and from those of the readings.
+MiniLM learned what sentences mean alike; a question and its answer seldom do. The head learns from the sample's
+known questions and from those of the readings, and is judged on organisations that it has not seen.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio.to_thread
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
-from torch.nn.utils import parametrize
-from transformers import AutoTokenizer, BertModel
+from torch import nn
 
 from evals.figures import Figure
-from evals.heads.base import Announce, Trained
+from evals.heads.base import COMMAND, Announce, Trained
+from evals.heads.matching_fit import SEED, Bert, Lesson, fit, vectors_of
 from evals.heads.readings import FOLDER as READINGS
 from evals.heads.readings import Organisation, read_all
 from evals.metrics import share
+from evals.quoting import MEANINGS, Drafted, drafts, figures
 from tools.assistants import load_assistant
-from tools.encoder.minilm import MATCHING, SHA256, packaged_folder
-from tools.encoder.onnx_export import CHANGED
-from tools.encoder.ports import Encoder
+from tools.encoder.minilm import MATCHING, SHA256
+from tools.encoder.ports import Encoded, Encoder, Vectors
 from tools.guards.head import Head
 
 SAMPLE = Path(__file__).resolve().parents[2] / "handrail" / "samples" / "support"
-RANK, RATE, EPOCHS, BATCH, TEMPERATURE = 48, 5e-4, 4, 64, 0.05
-SEED = 7
 THIRDS = 3
-_LONGEST = 96
-_FAR = -1e4
-States = list[Tensor]
-"""For each text what goes into the last layer, of shape (pieces, dimensions)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lesson:
-    """What is asked in one or several ways, and what answers it."""
-
-    group: str
-    """The document or organisation: texts of one group are hard to tell apart."""
-    places: frozenset[tuple[str, str]]
-    """The sentences that answer; lessons that share one are not told apart."""
-    asked: tuple[str, ...]
-    answers: tuple[str, ...]
-    said: tuple[str, ...] = ()
-    """The answers in other words."""
-
-    def three(self, chance: random.Random) -> tuple[str, str, str]:
-        """Return two ways to say the question, or one and an answer in other words, and what answers it."""
-        ways = self.asked if len(self.asked) > 1 else (*self.asked, chance.choice(self.said or self.answers))
-        first, second = chance.sample(ways, 2) if len(self.asked) > 1 else ways
-        return first, second, chance.choice(self.answers)
+PUBLISHED, WITH_HEAD = "as published", "with the head"
 
 
 def lessons_of_sample(folder: Path = SAMPLE) -> list[Lesson]:
@@ -91,137 +60,8 @@ def lessons_of(name: str, organisation: Organisation) -> list[Lesson]:
     ]
 
 
-def _published() -> BertModel:
-    return BertModel.from_pretrained(
-        packaged_folder(), local_files_only=True, attn_implementation="eager", add_pooling_layer=False
-    )
-
-
-class Bert:
-    """The packaged model, its last layer apart: what goes into it is computed once for each text."""
-
-    def __init__(self) -> None:
-        self._tokenizer = AutoTokenizer.from_pretrained(packaged_folder(), local_files_only=True)
-        self._bert = _published()
-        self._states: dict[str, Tensor] = {}
-
-    def last_layer(self) -> nn.Module:
-        """Return a copy of the layer that the head changes."""
-        layer: nn.Module = _published().encoder.layer[-1]
-        return layer
-
-    @torch.no_grad()
-    def states(self, texts: Sequence[str]) -> States:
-        """Return what goes into the last layer for each text."""
-        new = sorted({each for each in texts if each not in self._states}, key=len)
-        for start in range(0, len(new), BATCH):
-            part = new[start : start + BATCH]
-            given = self._tokenizer(part, padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt")
-            before = self._bert(**given, output_hidden_states=True).hidden_states[-2]
-            sizes = given["attention_mask"].sum(1)
-            self._states |= {
-                text: row[:size].half().clone() for text, row, size in zip(part, before, sizes, strict=True)
-            }
-        return [self._states[each] for each in texts]
-
-
-class _Change(nn.Module):
-    """A change of a weight by the product of two narrow matrices, nothing at first."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.down = nn.Parameter(torch.randn(RANK, weight.shape[1]) * 0.02)
-        self.up = nn.Parameter(torch.zeros(weight.shape[0], RANK))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight, changed."""
-        return weight + self.up @ self.down
-
-
-def changeable(layer: nn.Module) -> dict[str, _Change]:
-    """Freeze a layer but for changes of low rank, which are returned by the names of their weights."""
-    layer.requires_grad_(False)
-    changes = {}
-    for name in CHANGED:
-        linear = layer.get_submodule(name)
-        changes[name] = _Change(linear.get_parameter("weight"))
-        parametrize.register_parametrization(linear, "weight", changes[name])
-    return changes
-
-
-def pooled(layer: nn.Module, states: States) -> Tensor:
-    """Return unit vectors of texts from what goes into the last layer."""
-    longest = max(len(each) for each in states)
-    hidden = torch.stack([nn.functional.pad(each.float(), (0, 0, 0, longest - len(each))) for each in states])
-    mask = torch.tensor([[1.0] * len(each) + [0.0] * (longest - len(each)) for each in states])
-    read = layer(hidden, (1 - mask)[:, None, None, :] * torch.finfo(torch.float32).min)
-    read = read[0] if isinstance(read, tuple) else read
-    return normalize((read * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), dim=1)
-
-
-def fit(bert: Bert, lessons: Sequence[Lesson], announce: Announce) -> tuple[nn.Module, Mapping[str, _Change]]:
-    """Teach a copy of the last layer; return it with its changes. Blocks for a minute."""
-    torch.manual_seed(SEED)
-    chance = random.Random(SEED)
-    layer = bert.last_layer()
-    changes = changeable(layer)
-    weights = [each for change in changes.values() for each in change.parameters()]
-    steps = EPOCHS * (len(lessons) // BATCH)
-    optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min(1, (step + 1) / (0.1 * steps)) * max(0.0, 1 - step / steps)
-    )
-    for epoch in range(EPOCHS):
-        losses = []
-        for batch in _batches(lessons, chance, grouped=epoch % 2 == 1):
-            loss = _loss(bert, layer, batch, chance)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(weights, 1.0)
-            optimiser.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-        announce(f"matching: pass {epoch + 1} of {EPOCHS}, loss {np.mean(losses):.3f}")
-    return layer, changes
-
-
-def _batches(lessons: Sequence[Lesson], chance: random.Random, *, grouped: bool) -> Iterator[list[Lesson]]:
-    """Yield batches in a random order; ``grouped``, what is hard to tell apart is in one."""
-    order = chance.sample(lessons, len(lessons))
-    if grouped:
-        order.sort(key=lambda each: each.group)
-    starts = list(range(0, len(order) - BATCH + 1, BATCH))
-    chance.shuffle(starts)
-    for start in starts:
-        yield order[start : start + BATCH]
-
-
-def _loss(bert: Bert, layer: nn.Module, batch: Sequence[Lesson], chance: random.Random) -> Tensor:
-    texts = list(zip(*(each.three(chance) for each in batch), strict=True))
-    first, second, answer = pooled(layer, bert.states([text for kind in texts for text in kind])).chunk(3)
-    alike = torch.tensor([[a is not b and bool(a.places & b.places) for b in batch] for a in batch])
-    right = torch.arange(len(batch))
-    total = torch.zeros(())
-    for one, other in ((first, second), (first, answer), (second, answer)):
-        near = (one @ other.T / TEMPERATURE).masked_fill(alike, _FAR)
-        total = total + cross_entropy(near, right) + cross_entropy(near.T, right)
-    return total / 6
-
-
-@torch.no_grad()
-def vectors_of(bert: Bert, layer: nn.Module, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Return the unit vectors of texts by a layer."""
-    states = bert.states(texts)
-    rows = [pooled(layer, states[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
-    return np.asarray(torch.cat(rows).numpy(), np.float32)
-
-
-def first_right(bert: Bert, layer: nn.Module, organisations: Iterable[Organisation]) -> list[bool]:
-    """Say of each question whether the nearest sentence of its organisation answers it."""
-    return [right for each in organisations for right in _first_right(bert, layer, each)]
-
-
-def _first_right(bert: Bert, layer: nn.Module, organisation: Organisation) -> list[bool]:
+def first_right(bert: Bert, layer: nn.Module, organisation: Organisation) -> list[bool]:
+    """Say of each question to an organisation whether its nearest sentence answers it."""
     places = {
         (number, name): text
         for number, article in enumerate(organisation.articles)
@@ -235,66 +75,116 @@ def _first_right(bert: Bert, layer: nn.Module, organisation: Organisation) -> li
     return [found in {(n, name) for name in each.answer} for found, (n, each) in zip(best, asked, strict=True)]
 
 
+@dataclass(frozen=True)
+class Changed:
+    """An encoder whose matching vectors are those of a layer that is being judged."""
+
+    encoder: Encoder
+    bert: Bert
+    layer: nn.Module
+    _known: dict[str, Vectors] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """As ``Encoder.id``."""
+        return self.encoder.id
+
+    @property
+    def dimensions(self) -> int:
+        """Length of each vector."""
+        return self.encoder.dimensions
+
+    async def encode(self, texts: Sequence[str]) -> Vectors:
+        """Encode as the encoder does."""
+        return await self.encoder.encode(texts)
+
+    async def encoded(self, texts: Sequence[str]) -> Encoded:
+        """Return both kinds of vectors, as ``MatchingEncoder.encoded`` says."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            made = await anyio.to_thread.run_sync(vectors_of, self.bert, self.layer, new)
+            self._known.update(zip(new, made, strict=True))
+        matching = np.stack([self._known[text] for text in texts])
+        return Encoded(vectors=await self.encode(texts), matching=matching)
+
+
 async def train(data: Path, encoder: Encoder, announce: Announce) -> Trained:
-    """Train the head; neither ``data`` nor ``encoder`` is looked at: it learns from our own questions alone."""
-    del data, encoder
-    return await anyio.to_thread.run_sync(_train, announce)
-
-
-def _train(announce: Announce) -> Trained:
-    organisations = read_all(READINGS)
-    sample = lessons_of_sample()
-    bert = Bert()
-    measured = _measured(bert, sample, organisations, announce)
+    """Train the head; ``data`` is not looked at: it learns from our own questions alone."""
+    del data
+    organisations, sample, bert = read_all(READINGS), lessons_of_sample(), await anyio.to_thread.run_sync(Bert)
+    judged = await _judged(bert, encoder, sample, organisations, announce)
     readings = [lesson for name, each in organisations.items() for lesson in lessons_of(name, each)]
     announce("matching: the head that ships")
-    _, changes = fit(bert, [*sample, *readings], announce)
+    _, changes = await anyio.to_thread.run_sync(fit, bert, [*sample, *readings], announce)
     arrays = {
         f"{name}.{part}": getattr(change, part).detach().numpy().astype(np.float16)
         for name, change in changes.items()
         for part in ("down", "up")
     }
     about = {
-        "command": "make heads DATA=DIR",
+        "command": COMMAND,
         "encoder": SHA256,
         "seed": SEED,
         "learned": {"known questions of the sample": len(sample), "questions of the readings": len(readings)},
     }
     head = Head(arrays=arrays, about=about)
-    return Trained(name="matching", head=head, report=_report(measured), folder=MATCHING.parent)
+    return Trained(name="matching", head=head, report=_report(judged), folder=MATCHING.parent)
 
 
-def _measured(
-    bert: Bert, sample: Sequence[Lesson], organisations: Mapping[str, Organisation], announce: Announce
-) -> dict[str, Figure]:
+@dataclass(kw_only=True)
+class _Judged:
+    """What came of the questions to organisations that were not learned from."""
+
+    first: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+    """Whether the nearest sentence answers, by the last layer."""
+    drafted: list[Drafted] = field(default_factory=list)
+    """What the drafter makes of them with the head."""
+
+
+async def _judged(
+    bert: Bert,
+    encoder: Encoder,
+    sample: Sequence[Lesson],
+    organisations: Mapping[str, Organisation],
+    announce: Announce,
+) -> _Judged:
     """Judge what was learned from the sample and two thirds of the organisations on the other third."""
-    found: dict[str, list[bool]] = {"as published": [], "with the head": []}
-    names = sorted(organisations)
+    found, names = _Judged(), sorted(organisations)
     for third in range(THIRDS):
         announce(f"matching: third {third + 1} of {THIRDS} left out")
-        unseen = [organisations[name] for name in names[third::THIRDS]]
         seen = [name for number, name in enumerate(names) if number % THIRDS != third]
         lessons = [lesson for name in seen for lesson in lessons_of(name, organisations[name])]
-        layer, _ = fit(bert, [*sample, *lessons], announce)
-        found["with the head"] += first_right(bert, layer, unseen)
-        found["as published"] += first_right(bert, bert.last_layer(), unseen)
-    return {name: share(sum(each), len(each)) for name, each in found.items()}
+        layer, _ = await anyio.to_thread.run_sync(fit, bert, [*sample, *lessons], announce)
+        changed = Changed(encoder, bert, layer)
+        for unseen in (organisations[name] for name in names[third::THIRDS]):
+            for told, last in ((PUBLISHED, bert.last_layer()), (WITH_HEAD, layer)):
+                found.first[told] += await anyio.to_thread.run_sync(first_right, bert, last, unseen)
+            found.drafted += [each async for each in drafts(unseen, changed)]
+    return found
 
 
-def _report(measured: Mapping[str, Figure]) -> str:
-    rows = [
-        f"| {name} | {each.count} | {each.value:.3f} ({each.low:.3f} to {each.high:.3f}) |"
-        for name, each in measured.items()
-    ]
+def _report(judged: _Judged) -> str:
     return "\n".join(
         [
             "Changes the encoder's last layer by a low rank, so that questions lie near each other and near what",
             "answers them (`tools/encoder/heads`). Learned from the sample's known questions and the questions of",
             "the readings. Judged on thirds of the readings' organisations left out, all of the sample learned:",
-            "for how many questions the nearest sentence of the organisation answers.",
+            "whether the nearest sentence of the organisation answers, and what the drafter does with the eight",
+            "passages that search finds.",
             "",
-            "| the last layer | questions | right sentence first |",
+            "| what | questions | share |",
             "|---|---|---|",
-            *rows,
+            *_rows(judged),
         ]
     )
+
+
+def _rows(judged: _Judged) -> Iterator[str]:
+    for told, each in judged.first.items():
+        yield _row(f"the nearest sentence answers, {told}", share(sum(each), len(each)))
+    for what, figure in figures(judged.drafted).items():
+        yield _row(f"the drafter {MEANINGS[what]}", figure)
+
+
+def _row(what: str, figure: Figure) -> str:
+    return f"| {what} | {figure.count} | {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}) |"

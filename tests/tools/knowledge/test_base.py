@@ -336,6 +336,23 @@ async def test_an_index_of_another_encoder_is_refused_until_the_next_ingest(
     assert len(found) == 2
 
 
+async def test_what_is_renewed_has_no_passages_until_the_next_ingest(
+    base: KnowledgeBase, folder: Path, database: Database, tmp_path: Path
+) -> None:
+    same = base.of("acme", "support")
+    await same.ingest(folder)
+    await same.renew()
+    known = await documents(same)
+    assert len(known) == 2
+
+    async with open_knowledge(database, HashingEncoder(64), tmp_path / "chroma") as reopened:
+        knowledge = reopened.of("acme", "support")
+        await knowledge.renew()
+        before = (await documents(knowledge), await knowledge.refresh())
+        await knowledge.ingest(folder)
+        assert (before, await documents(knowledge)) == ((set(), False), known)
+
+
 async def test_records_are_found_under_their_own_ids(knowledge: Knowledge) -> None:
     records = [
         Record(id="faq-1", text="Tents are repaired here."),
