@@ -50,6 +50,6 @@ results: setup ## run the public protocols on DATA=folder and write evals/RESULT
 	@test -n "$(DATA)" || { echo "Say where the data is: make results DATA=folder"; exit 2; }
 	@$(BIN)/python -m evals.results --data $(DATA) $(ARGS)
 
-heads: setup ## train the guards' heads again on DATA=folder and write design/heads.md (ARGS="--only NAME" for one)
+heads: setup ## train the heads again on DATA=folder and write design/heads.md (ARGS="--only NAME" for one)
 	@test -n "$(DATA)" || { echo "Say where the data is: make heads DATA=folder"; exit 2; }
 	@$(BIN)/python -m evals.heads --data $(DATA) $(ARGS)

@@ -175,8 +175,8 @@ async def connect(settings: Settings, announce: Announce, *, renews: bool = Fals
     """Reach the server that owns the data folder, or open the folder in this process when none does.
 
     Over PostgreSQL this process opens the database and leaves the work to workers. ``renews`` is for who ingests:
-    an index that another encoder made is no fault. Raises ``ConfigError`` when the server serves another assistant
-    than the one that was asked for.
+    an index that another encoder made is no fault, and nothing is worked on meanwhile. Raises ``ConfigError`` when
+    the server serves another assistant than the one that was asked for.
     """
     from tools.storage.lock import serving
 
@@ -189,5 +189,5 @@ async def connect(settings: Settings, announce: Announce, *, renews: bool = Fals
         return
     from graphs.assembly import open_product
 
-    async with open_product(settings, works=embedded, renews=renews, announce=announce) as product:
+    async with open_product(settings, works=embedded and not renews, renews=renews, announce=announce) as product:
         yield LocalClient(product)

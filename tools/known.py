@@ -155,7 +155,10 @@ class KnownQuestions:
         return np.asarray(np.maximum.reduceat(similar, self._starts))
 
     def rows(self, index: Index, vector: Vectors) -> set[int]:
-        """Return the positions of the passages that hold the answers to the nearest known questions."""
+        """Return the positions of the passages that hold the answers to the nearest known questions.
+
+        There must be some; ``vector`` is the question's matching vector.
+        """
         meaning, where = self._nearest(self._encoded.matching @ vector), self._places(index)
         near = (self.questions[n] for n in np.argsort(-meaning, kind="stable") if meaning[n] > FAR)
         held = ([where.get((each.document, text)) for text in each.answer] for each in near)

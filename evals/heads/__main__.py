@@ -53,12 +53,13 @@ async def _make(asked: argparse.Namespace) -> None:
         for name in asked.only or TRAINERS:
             train: Train = importlib.import_module(TRAINERS[name]).train
             trained = await train(asked.data.resolve(), encoder, _announce)
-            keep(trained, asked.heads or trained.folder, asked.design)
+            keep(trained, asked.heads, asked.design)
             sys.stdout.write(trained.report + "\n")
 
 
-def keep(trained: Trained, heads: Path, design: Path) -> None:
-    """Write a head, and its section of the page; the other sections stay as they are."""
+def keep(trained: Trained, heads: Path | None, design: Path) -> None:
+    """Write a head, into its own folder without ``heads``, and its section of the page; the others stay."""
+    heads = heads or trained.folder
     size = save_head(trained.name, trained.head, heads)
     _announce(f"{trained.name}: {size:,} bytes in {heads}")
     written = design.read_text() if design.exists() else ""

@@ -6,6 +6,7 @@ is wrong for it (InfoNCE, van den Oord et al. 2018).
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,15 +46,11 @@ class Lesson:
 
     def three(self, chance: random.Random) -> tuple[str, str, str]:
         """Return two ways to say the question, or one and an answer in other words, and what answers it."""
-        ways = self.asked if len(self.asked) > 1 else (*self.asked, chance.choice(self.said or self.answers))
-        first, second = chance.sample(ways, 2) if len(self.asked) > 1 else ways
+        if len(self.asked) > 1:
+            first, second = chance.sample(self.asked, 2)
+        else:
+            first, second = self.asked[0], chance.choice(self.said or self.answers)
         return first, second, chance.choice(self.answers)
-
-
-def _published() -> BertModel:
-    return BertModel.from_pretrained(
-        packaged_folder(), local_files_only=True, attn_implementation="eager", add_pooling_layer=False
-    )
 
 
 class Bert:
@@ -61,12 +58,14 @@ class Bert:
 
     def __init__(self) -> None:
         self._tokenizer = AutoTokenizer.from_pretrained(packaged_folder(), local_files_only=True)
-        self._bert = _published()
+        self._bert = BertModel.from_pretrained(
+            packaged_folder(), local_files_only=True, attn_implementation="eager", add_pooling_layer=False
+        )
         self._states: dict[str, Tensor] = {}
 
     def last_layer(self) -> nn.Module:
         """Return a copy of the layer that the head changes."""
-        layer: nn.Module = _published().encoder.layer[-1]
+        layer: nn.Module = copy.deepcopy(self._bert.encoder.layer[-1])
         return layer
 
     @torch.no_grad()

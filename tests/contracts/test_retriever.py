@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tools.encoder.fake import HashingEncoder
@@ -96,18 +95,6 @@ async def test_passages_that_are_named_follow_those_that_are_found(open_retrieve
     assert found.passages == every.passages
     assert found.passages[:1] == alone.passages
     assert "staff/limits.md" not in {passage.document for passage in found.passages}
-
-
-async def test_each_sentence_has_a_unit_vector(open_retriever: Open) -> None:
-    async with open_retriever({"a.md": "Tents are big. Stoves are hot."}) as retriever:
-        found = await retriever.search("hot stoves", audience="customer")
-
-    (passage,) = found.passages
-    vectors = found.sentence_vectors(passage.id)
-    assert [passage.text[start:end] for start, end in passage.sentences] == ["Tents are big.", "Stoves are hot."]
-    assert vectors.shape == (2, found.query_vector.shape[0])
-    assert np.linalg.norm(vectors, axis=1).tolist() == pytest.approx([1, 1], abs=1e-3)
-    assert vectors[1] @ found.query_vector > vectors[0] @ found.query_vector
 
 
 async def test_the_same_question_finds_the_same_twice(open_retriever: Open) -> None:

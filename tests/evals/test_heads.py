@@ -137,3 +137,17 @@ def test_the_threshold_lets_the_allowed_share_of_honest_texts_fail() -> None:
     scores = np.arange(200, dtype=np.float64)
 
     assert threshold_at(scores, np.zeros(200, np.bool_), 0.01) == 197
+
+
+def test_a_head_is_kept_in_its_own_folder_unless_another_is_asked_for(tmp_path: Path) -> None:
+    own = Trained(
+        name="own", head=Head(arrays={"one": np.ones(1)}, about={}), report="Worth.", folder=tmp_path / "own"
+    )
+
+    heads.keep(own, None, tmp_path / "heads.md")
+    heads.keep(own, tmp_path / "other", tmp_path / "heads.md")
+
+    assert [load_head("own", tmp_path / name).arrays["one"].tolist() for name in ("own", "other")] == [
+        [1.0],
+        [1.0],
+    ]

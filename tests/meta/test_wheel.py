@@ -48,6 +48,7 @@ def test_the_wheel_carries_what_is_not_python(wheel: Path) -> None:
         "handrail/samples/support/knowledge/returns-policy.md",
         "handrail/samples/blank/policy.yaml",
         "handrail/_root/agents/prompts/draft.md",
+        "handrail/_root/tools/encoder/heads/matching.npz",
         "handrail/_root/tools/storage/migrations/versions/0001_the_first_tables.py",
     } <= names
 

@@ -10,6 +10,7 @@ import pytest
 
 from policies.glossary import Glossary
 from policies.types import KnownQuestion
+from tests.two_kinds import TwoKindsEncoder
 from tools import known as module
 from tools.encoder.fake import HashingEncoder
 from tools.knowledge.fake import InMemoryRetriever
@@ -115,6 +116,18 @@ async def test_the_same_questions_are_encoded_once(tmp_path: Path) -> None:
     assert Counting.asked == 2
     assert (vectors[0] == vectors[1]).all()
     assert (vectors[0] == vectors[2]).all()
+
+
+async def test_the_router_gets_one_kind_of_vectors_and_questions_are_compared_by_the_other(tmp_path: Path) -> None:
+    encoder, asked = TwoKindsEncoder(), QUESTIONS[0].asked[0]
+    made = await encoder.encoded([asked])
+    for _ in range(2):
+        known = await KnownQuestions.learn(QUESTIONS, encoder, Glossary(), tmp_path)
+        assert next(known.examples()).vector == pytest.approx(made.vectors[0], abs=1e-6)
+        assert known.near(asked, made.matching[0]).meaning[0] == pytest.approx(1.0, abs=1e-5)
+        retriever = known.over(InMemoryRetriever(FILES, encoder=encoder), encoder)
+        found = await retriever.search(asked, audience="customer", limit=1)
+        assert FEE in [each.text for each in found.passages]
 
 
 async def test_a_damaged_file_of_vectors_is_written_anew(tmp_path: Path) -> None:

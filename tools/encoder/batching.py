@@ -105,10 +105,10 @@ def _cost(text: str) -> int:
 
 
 class BatchingEncoder:
-    """A ``TokenEncoder`` over a blocking model; ``batching`` makes and ends it.
+    """A ``TokenEncoder`` and ``MatchingEncoder`` over a blocking model; ``batching`` makes and ends it.
 
-    ``encode`` and ``tokens`` may be called from any task of the loop. They raise ``Unavailable`` if the model
-    fails or the encoder is closed.
+    What encodes may be called from any task of the loop. It raises ``Unavailable`` if the model fails or the
+    encoder is closed.
     """
 
     def __init__(self, model: Model) -> None:

@@ -12,7 +12,7 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 # The second layer of each feed-forward block: a few of its inputs are huge, and one scale for all blurs the rest.
-_KEEP = re.compile(r"layer\.\d+/output/dense/")
+_KEEP = re.compile(r"(layer\.\d+|last)/output/dense/")
 
 
 def main(graph: str, target: str) -> None:

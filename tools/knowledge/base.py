@@ -18,7 +18,7 @@ from tools.encoder.ports import Encoder, Vectors
 from tools.knowledge import ingest, rows
 from tools.knowledge.documents import Record
 from tools.knowledge.exact import ExactSearch
-from tools.knowledge.index import Also, Index, SentenceVectors, build_index
+from tools.knowledge.index import Also, Index, build_index
 from tools.knowledge.ingest import IngestReport, Progress, Workshop
 from tools.knowledge.ports import SearchResult
 from tools.knowledge.ranking import parts, rank
@@ -63,7 +63,6 @@ class Knowledge:
             passages=tuple(passages),
             query_vector=vectors[0],
             index_version=index.version,
-            vectors=SentenceVectors(index),
             fallback=nearest.fallback,
         )
 
@@ -92,13 +91,18 @@ class Knowledge:
             return report
 
     async def rollback(self) -> str:
-        """Bring the previous index version back and return its id; raises ``Conflict`` if there is none."""
+        """Bring the previous index version back and return its id; raises ``Conflict`` if none can be used."""
         async with self._ingesting:
             previous = await self._shop.database.read(
                 partial(rows.version_in, scope=self._scope, status="previous")
             )
             if previous is None:
                 raise Conflict("There is no previous index version.", remedy="Ingest the folder as it was.")
+            if previous.encoder != self._shop.encoder.id:
+                raise Conflict(
+                    "The previous index version was made with another encoder.",
+                    remedy="Ingest the folder as it was.",
+                )
             index = await self._load(previous)
             await self._shop.database.write(partial(rows.swap, scope=self._scope))
             self._index = index

@@ -13,7 +13,7 @@ from tools.encoder.fake import HashingEncoder
 from tools.encoder.ports import Encoder, Vectors, encoded
 from tools.knowledge import chunking, loaders
 from tools.knowledge.documents import LoadedDocument, Record
-from tools.knowledge.index import Also, Index, SentenceVectors, build_index
+from tools.knowledge.index import Also, Index, build_index
 from tools.knowledge.ports import SearchResult
 from tools.knowledge.ranking import parts, rank
 
@@ -50,7 +50,6 @@ class InMemoryRetriever:
             passages=tuple(replace(index.passages[row], score=score, similarity=s) for row, score, s in best),
             query_vector=vectors[0],
             index_version=index.version,
-            vectors=SentenceVectors(index),
         )
 
     async def _build(self) -> Index:

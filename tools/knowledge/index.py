@@ -6,7 +6,7 @@ An index never changes; a new version is another object, and a search keeps the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,9 @@ class Index:
     vectors: Halves
     sentence_vectors: Halves
     matching_vectors: Halves
-    """Of the same sentences, as ``tools.encoder.ports.MatchingEncoder.matching`` gives them."""
+    """Of the same sentences, as ``tools.encoder.ports.MatchingEncoder.encoded`` gives them."""
     sentence_starts: NDArray[np.intp]
-    """Sentences of passage i are the rows from ``[i]`` to ``[i + 1]`` of ``sentence_vectors``."""
+    """Sentences of passage i are the rows from ``[i]`` to ``[i + 1]`` of both."""
     views: Mapping[Audience, View]
     counts: Mapping[Audience, int]
     """Passages that are written for exactly this audience."""
@@ -69,22 +69,6 @@ Also = Callable[[Index], Collection[int]]
 """Names further passages to look at, by their positions."""
 
 
-class SentenceVectors(Mapping[str, Vectors]):
-    """Sentence vectors by passage id, widened to single precision when they are asked for."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-
-    def __getitem__(self, passage_id: str) -> Vectors:
-        return self._index.sentences_of(self._index.positions[passage_id])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._index.positions)
-
-    def __len__(self) -> int:
-        return len(self._index.positions)
-
-
 def build_index(version: str, rows: Iterable[dict[str, Any]], dimensions: int) -> Index:
     """Make an index of rows of the database, as ``rows.chunks_in`` yields them."""
     passages: list[Passage] = []
@@ -97,9 +81,10 @@ def build_index(version: str, rows: Iterable[dict[str, Any]], dimensions: int) -
         texts.append(_indexed(row))
         vectors.append(np.frombuffer(row["vector"], np.float16))
         sentences.append(np.frombuffer(row["sentence_vectors"], np.float16).reshape(-1, dimensions))
-        # Rows of before there were such vectors have none; an encoder that knows them has another id since.
-        both = row["matching_vectors"] or row["sentence_vectors"]
-        matching.append(np.frombuffer(both, np.float16).reshape(-1, dimensions))
+        # Rows of before there were such vectors have none (on SQLite an empty text); an encoder that knows them
+        # has another id since.
+        own = row["matching_vectors"] or row["sentence_vectors"]
+        matching.append(np.frombuffer(own, np.float16).reshape(-1, dimensions))
     return Index(
         version=version,
         passages=tuple(passages),

@@ -145,7 +145,8 @@ async def _ingest(
         if progress is not None:
             progress(Progress(done=done, total=total, seconds=time.monotonic() - began))
     index = None
-    if active is None or set(plan.wanted.values()) != set(before.values()):
+    renewed = active is None or active.encoder != shop.encoder.id
+    if renewed or set(plan.wanted.values()) != set(before.values()):
         index = await _switch(shop, scope, plan)
     version = index.version if index else active.id if active else ""
     chunks = len(index.passages) if index else active.chunks if active else 0

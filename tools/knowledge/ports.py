@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from policies.types import Audience, Passage
@@ -20,14 +19,8 @@ class SearchResult:
     """The question's vector, of shape (dimensions,)."""
     index_version: str
     """Empty while nothing was ever ingested."""
-    vectors: Mapping[str, Vectors] = field(repr=False)
-    """Sentence vectors by passage id."""
     fallback: str | None = None
     """What was done instead of asking the vector store, which did not answer."""
-
-    def sentence_vectors(self, passage_id: str) -> Vectors:
-        """Return the vectors of a passage's sentences, one unit row for each of ``Passage.sentences``."""
-        return self.vectors[passage_id]
 
 
 class Retriever(Protocol):

@@ -8,16 +8,20 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from policies.errors import ConfigError, Conflict, NotFound, Unavailable
+from tests.two_kinds import TwoKindsEncoder
 from tools.clock import CountedIds, FixedClock
 from tools.encoder.fake import HashingEncoder
 from tools.encoder.ports import Vectors
+from tools.evidence import stored_matching, stored_vectors
 from tools.knowledge.base import Knowledge, KnowledgeBase, open_knowledge
 from tools.knowledge.documents import Record
 from tools.knowledge.ingest import Progress, Workshop
 from tools.knowledge.vectors import VectorStore
 from tools.storage.database import Database, open_database
+from tools.storage.tables import chunk
 
 pytestmark = pytest.mark.anyio
 
@@ -334,6 +338,43 @@ async def test_an_index_of_another_encoder_is_refused_until_the_next_ingest(
 
     assert report.changed == ("returns.md", "shipping.md")
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_sentences_keep_both_kinds_of_vectors_over_a_restart(
+    database: Database, folder: Path, tmp_path: Path, stored: bool
+) -> None:
+    encoder = TwoKindsEncoder()
+    async with open_knowledge(database, encoder, tmp_path / "chroma") as opened:
+        await opened.of("acme", "support").ingest(folder)
+    if not stored:
+        # As rows were before there was a second kind.
+        await database.write(lambda connection: connection.execute(update(chunk).values(matching_vectors=b"")))
+    async with open_knowledge(database, encoder, tmp_path / "chroma") as opened:
+        knowledge = opened.of("acme", "support")
+        index = await knowledge.index()
+        kept = await stored_vectors(knowledge)(index.passages), await stored_matching(knowledge)(index.passages)
+
+    for passage in index.passages:
+        made = await encoder.encoded([passage.text[start:end] for start, end in passage.sentences])
+        assert kept[0][passage.id] == pytest.approx(made.vectors, abs=1e-3)
+        assert kept[1][passage.id] == pytest.approx(made.matching if stored else made.vectors, abs=1e-3)
+
+
+async def test_a_folder_without_documents_is_ingested_anew_for_another_encoder(
+    base: KnowledgeBase, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    await base.of("acme", "support").ingest(tmp_path / "empty")
+
+    async with open_knowledge(database, HashingEncoder(64), tmp_path / "chroma") as reopened:
+        knowledge = reopened.of("acme", "support")
+        await knowledge.renew()
+        await knowledge.ingest(tmp_path / "empty")
+        with pytest.raises(Conflict, match="The previous index version was made with another encoder"):
+            await knowledge.rollback()
+    async with open_knowledge(database, HashingEncoder(64), tmp_path / "chroma") as again:
+        assert (await again.of("acme", "support").index()).passages == ()
 
 
 async def test_what_is_renewed_has_no_passages_until_the_next_ingest(
