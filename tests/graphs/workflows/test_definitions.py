@@ -94,5 +94,5 @@ def test_they_are_listed_as_they_are_written(tmp_path: Path) -> None:
     found = load_workflows(load_assistant(write_errands(tmp_path)))
     assert [(each.name, each.queue, each.priority, each.seconds) for each in found.values()] == [
         ("errand", "care", "normal", None),
-        ("brief-errand", "general", "normal", 0.3),
+        ("brief-errand", "general", "normal", 1.5),
     ]
