@@ -118,8 +118,9 @@ def rows_of(connection: Connection, workspace_id: str, names: Sequence[str]) -> 
     """Yield the decisions of some streams, sorted by stream as ``streams`` sorts them."""
     ordered = _ROWS_OF_STREAMS.order_by(plain_order(_d.stream, connection), _d.seq)
     values = {"ws": workspace_id, "streams": list(names)}
-    for row in connection.execute(ordered.execution_options(yield_per=PAGE), values):
-        yield Row(*row)
+    with connection.execute(ordered.execution_options(yield_per=PAGE), values) as found:
+        for row in found:
+            yield Row(*row)
 
 
 def decisions(connection: Connection, workspace_id: str, name: str) -> list[JSON]:
@@ -136,15 +137,17 @@ def heads(connection: Connection, workspace_id: str, streams: Sequence[str]) -> 
 
 def heads_without_rows(connection: Connection, workspace_id: str) -> Iterator[Head]:
     """Yield the heads of streams that have no decision."""
-    for row in connection.execute(_NO_ROWS.execution_options(yield_per=PAGE), {"ws": workspace_id}).mappings():
-        yield Head(**row)
+    with connection.execute(_NO_ROWS.execution_options(yield_per=PAGE), {"ws": workspace_id}) as found:
+        for row in found.mappings():
+            yield Head(**row)
 
 
 def signed_positions(connection: Connection, workspace_id: str) -> Iterator[tuple[str, int, str]]:
     """Yield how far each stream is signed, sorted as the digest wants it."""
     ordered = _SIGNED.order_by(plain_order(_h.stream, connection)).execution_options(yield_per=PAGE)
-    for row in connection.execute(ordered, {"ws": workspace_id}):
-        yield row.stream, row.signed_count, row.signed_hash
+    with connection.execute(ordered, {"ws": workspace_id}) as found:
+        for row in found:
+            yield row.stream, row.signed_count, row.signed_hash
 
 
 def records(connection: Connection, workspace_id: str) -> Iterator[SignedHeads]:
