@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -380,6 +382,27 @@ async def test_one_stream_is_verified_alone(workspace: Workspace) -> None:
     assert report is not None
     assert (report.findings, report.decisions, report.unsigned) == ((), 7, 2)
     assert await database.read(lambda connection: check_stream(connection, "acme", "con_2", 6)) is None
+
+
+async def test_a_reading_that_is_left_half_way_closes_its_cursor(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_ledger(workspace)
+    left: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: left.append(str(told.exc_value)))
+
+    def leave(connection: Connection) -> None:
+        readings = (
+            reading.signed_positions(connection, workspace.id),
+            reading.rows_of(connection, workspace.id, STREAMS),
+        )
+        for each in readings:
+            next(iter(each))
+        del each, readings
+        gc.collect()
+
+    await workspace.store.database.read(leave)
+    assert left == []
 
 
 async def test_ten_thousand_decisions_are_verified_within_three_seconds(workspace: Workspace) -> None:
